@@ -1,0 +1,1 @@
+//! The shell every Planaria service runs in.
