@@ -1,0 +1,10 @@
+//! Planaria's decisions, as pure functions.
+//!
+//! Nothing in this crate reads a clock, draws a random number, or does input or output: `now` and
+//! random bits are arguments, effects are data. That is what makes it possible to test every
+//! decision by property and by simulation.
+
+pub mod definition;
+mod json;
+
+pub use json::Json;
