@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut compiler = protox::Compiler::new(["proto"])?;
     compiler.include_imports(true).include_source_info(true).open_files(&files)?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    // Encoded by protox itself, so that comments and custom options survive for reflection and docs.
+    // Encoded by protox itself, so that comments and options survive for reflection and docs.
     fs::write(out.join("planaria.binpb"), compiler.encode_file_descriptor_set())?;
 
     tonic_prost_build::configure()

@@ -1,1 +1,31 @@
-//! The shell every Planaria service runs in.
+//! The shell every Planaria service runs in: settings, logs, metrics, health, a gRPC server with
+//! stated limits, channels to the other services, and an orderly end.
+//!
+//! A module is admitted only if every service needs it and it contains no domain word. This crate
+//! depends on no other crate of the workspace.
+//!
+//! The life of a service: [`config::Source`] → its own `build` makes a [`Service`] →
+//! [`server::serve`] runs it on a listener until the stop token is cancelled, then drains.
+
+pub mod admin;
+pub mod client;
+pub mod clock;
+pub mod config;
+pub mod health;
+pub mod limits;
+pub mod metrics;
+pub mod server;
+pub mod service;
+pub mod shutdown;
+pub mod telemetry;
+
+mod error;
+mod inbound;
+
+pub use client::{Directory, Replica, ServiceChannel};
+pub use error::Error;
+pub use health::{Health, Readiness};
+pub use limits::{ClientLimits, ServerLimits};
+pub use metrics::Metrics;
+pub use server::serve;
+pub use service::{BackgroundTask, Service};

@@ -1,0 +1,106 @@
+//! The admin port: `/metrics`, `/healthz`, `/readyz`. For the operator's network, not the public.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::{Health, Metrics};
+
+const CONNECTIONS_MAX: usize = 64;
+const HEADER_MS_MAX: u64 = 5_000;
+const BUFFER_BYTES_MAX: usize = 16 * 1024;
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// Serves until it is dropped.
+pub(crate) async fn serve(listener: TcpListener, metrics: Metrics, health: Health) {
+    let mut connections = JoinSet::new();
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "admin connection not accepted");
+                    tokio::time::sleep(crate::server::ACCEPT_PAUSE).await;
+                    continue;
+                }
+            },
+            Some(_) = connections.join_next() => continue,
+        };
+        if connections.len() >= CONNECTIONS_MAX {
+            continue;
+        }
+        let (metrics, health) = (metrics.clone(), health.clone());
+        let service = service_fn(move |request: Request<Incoming>| {
+            std::future::ready(Ok::<_, Infallible>(answer(&request, &metrics, &health)))
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(Duration::from_millis(HEADER_MS_MAX))
+            .max_buf_size(BUFFER_BYTES_MAX)
+            .serve_connection(TokioIo::new(stream), service);
+        connections.spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "admin connection ended");
+            }
+        });
+    }
+}
+
+fn answer<B>(request: &Request<B>, metrics: &Metrics, health: &Health) -> Response<Full<Bytes>> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return text(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n".into());
+    }
+    match request.uri().path() {
+        "/metrics" => text(StatusCode::OK, OPEN_METRICS, metrics.encode()),
+        "/healthz" => text(StatusCode::OK, TEXT, "alive\n".into()),
+        "/readyz" if health.ready() => text(StatusCode::OK, TEXT, "ready\n".into()),
+        "/readyz" => {
+            let missing = format!("not ready: {}\n", health.missing().join(", "));
+            text(StatusCode::SERVICE_UNAVAILABLE, TEXT, missing)
+        }
+        _ => text(StatusCode::NOT_FOUND, TEXT, "/metrics /healthz /readyz\n".into()),
+    }
+}
+
+fn text(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn readiness_names_what_is_missing() {
+        let (metrics, health) = (Metrics::new("worker"), Health::default());
+        let store = health.part("store");
+        let get = async |path: &str| {
+            let request = Request::get(path).body(()).unwrap();
+            let (parts, body) = answer(&request, &metrics, &health).into_parts();
+            let body = body.collect().await.unwrap().to_bytes();
+            (parts.status.as_u16(), String::from_utf8(body.to_vec()).unwrap())
+        };
+        assert_eq!(get("/readyz").await, (503, "not ready: store\n".to_owned()));
+        store.set(true);
+        assert_eq!(get("/readyz").await.0, 200);
+        assert_eq!(get("/healthz").await.0, 200);
+        assert_eq!(get("/metrics").await, (200, "# EOF\n".to_owned()));
+        assert_eq!(get("/").await.0, 404);
+    }
+}
