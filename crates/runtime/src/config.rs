@@ -114,7 +114,7 @@ impl Source {
         });
         for (section, place) in in_file.chain(in_environment) {
             let same = |name: &&str| **name == section || plain(name) == section;
-            if !known.iter().any(|name| same(&name)) {
+            if !known.iter().any(same) {
                 let hint = nearest(&section, known.iter().copied());
                 return Err(Error::Settings(format!(
                     "unknown section `{section}` in {place}{hint}"
@@ -233,6 +233,20 @@ mod tests {
         }
     }
 
+    /// File, variables, what is expected.
+    type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+
+    #[test]
+    fn the_file_is_read_and_its_absence_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("planaria.toml");
+        let error = load::<Sample>(Some(&path), "sample").unwrap_err().to_string();
+        assert_eq!(error, format!("cannot read the settings file {}", path.display()));
+        fs::write(&path, "[sample]\nlease_ms = 7").unwrap();
+        assert_eq!(load::<Sample>(Some(&path), "sample").unwrap().lease_ms, 7);
+        assert_eq!(load::<Sample>(None, "sample").unwrap().lease_ms, 9_000);
+    }
+
     fn load_sample(text: &str, variables: &[(&str, &str)]) -> Result<Sample, String> {
         let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         let source = Source::new("planaria.toml", text, variables).map_err(|e| e.to_string())?;
@@ -257,7 +271,7 @@ mod tests {
 
     #[test]
     fn mistakes_are_named_with_place_and_neighbour() {
-        let cases: [(&str, &[(&str, &str)], &str); 6] = [
+        let cases: [Case; 6] = [
             (
                 "[retry-engine]\nleas_ms = 1",
                 &[],
