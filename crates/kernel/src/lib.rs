@@ -6,5 +6,9 @@
 
 pub mod definition;
 mod json;
+pub mod liveness;
+pub mod retry;
+pub mod time;
+pub mod workflow;
 
 pub use json::Json;

@@ -1,0 +1,53 @@
+//! Going on from an earlier place.
+
+use std::sync::Arc;
+
+use crate::Json;
+use crate::definition::{Graph, Kind, NodeId};
+use crate::workflow::{Fact, Recorded, Rerun, Workflow};
+
+/// A rerun, ready to be committed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RerunPlan {
+    /// The fact to append.
+    pub fact: Fact,
+    /// The state once it is appended; apply [`Input::Continue`](super::Input::Continue) next.
+    pub workflow: Workflow,
+}
+
+impl RerunPlan {
+    /// Plans to go on from the latest run of a task. `None` if the task was never entered, or is
+    /// not a task of a task list (a fork's branch has no input of its own to go on from).
+    ///
+    /// `attempt_base` is the highest attempt number that was ever handed out in this workflow.
+    #[must_use]
+    pub fn new(
+        id: &Arc<str>,
+        graph: &Arc<Graph>,
+        history: &[Recorded],
+        (node, input): (NodeId, Option<Json>),
+        (attempt_base, now_ms): (u32, u64),
+    ) -> Option<Self> {
+        let holder = graph.node(node).parent?;
+        if !matches!(graph.node(holder).kind, Kind::Do { .. }) {
+            return None;
+        }
+        let entered = history.iter().rposition(|recorded| {
+            matches!(&recorded.fact, Fact::TaskStarted(started) if started.node == node)
+        })?;
+        let frame_base = history.iter().filter_map(|recorded| match &recorded.fact {
+            Fact::TaskStarted(started) => Some(started.frame.0),
+            _ => None,
+        });
+        let fact = Fact::WorkflowRerun(Rerun {
+            from_seq: entered as u64 + 1,
+            node,
+            input,
+            frame_base: frame_base.max().unwrap_or(0),
+            attempt_base,
+        });
+        let mut all = history.to_vec();
+        all.push(Recorded { at_ms: now_ms, fact: fact.clone() });
+        Some(Self { fact, workflow: Workflow::fold(id, graph, &all) })
+    }
+}
