@@ -1,0 +1,147 @@
+//! The command line: from arguments to a command, from its outcome to an exit status.
+
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::Error;
+use crate::client::{self, Client};
+use crate::error::{FAILED, NOT_RUN};
+use crate::output::{Format, Output};
+
+/// A self-healing workflow engine.
+#[derive(Debug, Parser)]
+#[command(name = "planaria", version, propagate_version = true, subcommand_required = true)]
+#[command(arg_required_else_help = true, max_term_width = 100)]
+struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Global {
+    /// Where the mesh answers
+    #[arg(long, global = true, env = "PLANARIA_ADDR", default_value = "http://127.0.0.1:8080")]
+    #[arg(value_name = "URL", help_heading = "Everywhere")]
+    addr: String,
+    /// Tables for people or JSON for programs
+    #[arg(long, short, global = true, value_enum, default_value_t = Format::Table)]
+    #[arg(value_name = "FORMAT", help_heading = "Everywhere")]
+    output: Format,
+    /// Any value: no colours
+    #[arg(long, global = true, env = "NO_COLOR", hide = true)]
+    no_color: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Publish a workflow file, start it, follow it to its end and print its result
+    Run(client::run::Arguments),
+    /// Publish a workflow file
+    Apply(client::definition::FileArguments),
+    /// Check a workflow file and publish nothing
+    Validate(client::definition::FileArguments),
+    /// Show published definitions
+    #[command(subcommand)]
+    Definition(client::definition::Command),
+    /// Start, show and steer workflows
+    #[command(subcommand)]
+    Workflow(client::workflow::Command),
+    /// Show and drain workers
+    #[command(subcommand)]
+    Worker(client::worker::Command),
+    /// Show and hasten retries
+    #[command(subcommand)]
+    Retry(client::retry::Command),
+    /// Show and redrive what was given up
+    #[command(subcommand)]
+    DeadLetter(client::dead_letter::Command),
+    /// Show what the mesh repaired
+    #[command(subcommand)]
+    Healing(client::healing::Command),
+    /// Follow and publish events
+    #[command(subcommand)]
+    Event(client::event::Command),
+    /// How the mesh is
+    Status,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell that is to complete
+        shell: clap_complete::Shell,
+    },
+}
+
+/// The process: parse, execute, say what went wrong.
+pub(crate) fn run() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return refuse(&error),
+    };
+    let plain = arguments.global.no_color.is_some_and(|value| !value.is_empty());
+    let output = Output::new(arguments.global.output, plain);
+    let Err(error) = dispatch(arguments.command, &arguments.global.addr, output) else {
+        return ExitCode::SUCCESS;
+    };
+    if error.is_closed_pipe() {
+        return ExitCode::SUCCESS;
+    }
+    if !matches!(error, Error::Ended(_)) {
+        output.error(&error);
+    }
+    ExitCode::from(error.exit_status())
+}
+
+/// Help and version are no errors; bad usage of `run` is a workflow that could not be run.
+fn refuse(error: &clap::Error) -> ExitCode {
+    // A closed standard error leaves nobody to tell.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    let is_run = std::env::args().skip(1).any(|argument| argument == "run");
+    ExitCode::from(if is_run { NOT_RUN } else { FAILED })
+}
+
+fn dispatch(command: Command, address: &str, output: Output) -> Result<(), Error> {
+    let command = match command {
+        Command::Completions { shell } => return completions(shell, output),
+        command => command,
+    };
+    // The commands of a client wait for one answer at a time: one thread is enough.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let client = Client::open(address, output)?;
+        match command {
+            Command::Run(arguments) => client::run::execute(&client, arguments).await,
+            Command::Apply(arguments) => client::definition::apply(&client, &arguments).await,
+            Command::Validate(arguments) => client::definition::validate(&client, &arguments).await,
+            Command::Definition(command) => client::definition::execute(&client, command).await,
+            Command::Workflow(command) => client::workflow::execute(&client, command).await,
+            Command::Worker(command) => client::worker::execute(&client, command).await,
+            Command::Retry(command) => client::retry::execute(&client, command).await,
+            Command::DeadLetter(command) => client::dead_letter::execute(&client, command).await,
+            Command::Healing(command) => client::healing::execute(&client, command).await,
+            Command::Event(command) => client::event::execute(&client, command).await,
+            Command::Status => client::status::execute(&client).await,
+            Command::Completions { .. } => Ok(()),
+        }
+    })
+}
+
+fn completions(shell: clap_complete::Shell, output: Output) -> Result<(), Error> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "planaria", &mut script);
+    output.bytes(&script)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

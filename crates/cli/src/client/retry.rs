@@ -1,0 +1,57 @@
+//! `retry`: what waits for its next attempt.
+
+use planaria_proto::retry::v1::{ListRetriesRequest, Retry, RetryNowRequest};
+
+use super::{Client, call, story};
+use crate::Error;
+use crate::output::style::Style;
+use crate::output::table::{Table, cell};
+use crate::output::time;
+
+const PAGE_SIZE: u32 = 500;
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// List tasks that wait for a retry, the next due first
+    List {
+        /// Only of this workflow
+        #[arg(long, default_value = "", value_name = "ID")]
+        workflow: String,
+    },
+    /// Start a waiting retry now
+    Now { id: String },
+}
+
+pub(crate) async fn execute(client: &Client, command: Command) -> Result<(), Error> {
+    match command {
+        Command::List { workflow } => {
+            let request = ListRetriesRequest { workflow_id: workflow, page_size: PAGE_SIZE };
+            let response = client.retries().list_retries(call(request)).await;
+            let response =
+                response.map_err(|status| client.refused("cannot list retries", status))?;
+            client.show_list(&response.into_inner().retries, "nothing waits for a retry", table)
+        }
+        Command::Now { id } => {
+            let result = client.retries().retry_now(call(RetryNowRequest { id })).await;
+            result.map_err(|status| client.refused("the retry was not started", status))?;
+            client.done("started")
+        }
+    }
+}
+
+fn table(retries: &[Retry]) -> Table {
+    let mut table =
+        Table::new(&["ID", "WORKFLOW", "TASK", "FUNCTION", "FAILURE", "DUE", "LAST ERROR"]);
+    for retry in retries {
+        table.row([
+            retry.id.as_str().into(),
+            retry.workflow_id.as_str().into(),
+            retry.task.as_str().into(),
+            retry.function.as_str().into(),
+            format!("{} of {}", retry.failure, retry.attempts_max).into(),
+            cell(Style::Warm, time::relative(retry.due_at.as_ref())),
+            cell(Style::Dim, story::error(retry.error.as_ref())),
+        ]);
+    }
+    table
+}

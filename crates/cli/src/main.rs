@@ -1,0 +1,17 @@
+//! `planaria`: the mesh in one command, each of its services, and the commands of its clients.
+//!
+//! Standard output is for results, standard error for everything else; the exit status is 0 only
+//! on success.
+
+use std::process::ExitCode;
+
+mod arguments;
+mod client;
+mod error;
+mod output;
+
+use error::Error;
+
+fn main() -> ExitCode {
+    arguments::run()
+}
