@@ -28,4 +28,4 @@ pub use health::{Health, Readiness};
 pub use limits::{ClientLimits, ServerLimits};
 pub use metrics::Metrics;
 pub use server::serve;
-pub use service::{BackgroundTask, Service};
+pub use service::{BackgroundTask, Deps, Service};

@@ -2,11 +2,24 @@
 
 use std::fmt;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 
+use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-use crate::{Health, Metrics};
+use crate::{Directory, Health, Metrics};
+
+/// What a host gives every service it builds.
+#[derive(Debug, Clone)]
+pub struct Deps {
+    /// Where the other services listen.
+    pub directory: Directory,
+    /// Where the service may keep its files.
+    pub data_dir: PathBuf,
+    /// Cancelled when the service is to end; the token that [`crate::serve`] gets.
+    pub stop: CancellationToken,
+}
 
 /// A built service, not yet served: what it answers, what it does by itself, how it feels.
 pub struct Service {
