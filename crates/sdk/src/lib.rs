@@ -3,6 +3,8 @@
 //! A [`Worker`] announces functions, pulls their tasks, executes and reports them. It opens lost
 //! connections again by itself; when it is told to leave it hands back what is not done.
 //!
+//! A [`Client`] starts, shows and steers workflows.
+//!
 //! ```no_run
 //! use planaria_sdk::{Context, TaskError, Worker};
 //! use serde::{Deserialize, Serialize};
@@ -40,6 +42,7 @@
 mod attempt;
 mod backoff;
 mod channel;
+mod client;
 mod clock;
 mod context;
 mod error;
@@ -48,6 +51,7 @@ mod inventory;
 mod task_error;
 mod worker;
 
+pub use client::{Client, Start, Watch};
 pub use context::Context;
 pub use error::Error;
 pub use function::RetryPolicy;

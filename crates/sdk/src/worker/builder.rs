@@ -177,8 +177,7 @@ impl WorkerBuilder {
         if self.capacity == 0 || self.capacity > CAPACITY_MAX {
             return Err(Error::Worker(format!("its capacity must be 1 to {CAPACITY_MAX}")));
         }
-        let queues =
-            if self.queues.is_empty() { vec!["default".to_owned()] } else { self.queues };
+        let queues = if self.queues.is_empty() { vec!["default".to_owned()] } else { self.queues };
         let (reports, ended) = mpsc::unbounded_channel();
         let core = Core {
             address,

@@ -97,7 +97,8 @@ impl Pull {
     }
 
     async fn stream(&mut self, backoff: &mut Backoff) -> Result<(), Status> {
-        let mut request = Request::new(PullTasksRequest { session_id: self.session.id.to_string() });
+        let mut request =
+            Request::new(PullTasksRequest { session_id: self.session.id.to_string() });
         if let Ok(replica) = self.replica.parse::<AsciiMetadataValue>() {
             request.metadata_mut().insert(REPLICA, replica);
         }

@@ -52,10 +52,7 @@ pub(crate) async fn open(
     }
 }
 
-async fn try_open(
-    core: &Core,
-    client: &mut TaskServiceClient<Channel>,
-) -> Result<Session, Status> {
+async fn try_open(core: &Core, client: &mut TaskServiceClient<Channel>) -> Result<Session, Status> {
     let mut request = Request::new(core.open_request());
     request.set_timeout(CALL_TIMEOUT);
     let answer = client.open_session(request).await?.into_inner();
