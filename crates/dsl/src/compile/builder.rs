@@ -22,6 +22,8 @@ pub(crate) struct Builder<'d> {
     pub(super) functions: Vec<FunctionUse>,
     /// Variables that expressions may use here, with their dollar sign, the innermost last.
     pub(super) variables: Vec<Arc<str>>,
+    /// The attribute of an event that programs are applied to here, rather than to the input.
+    pub(super) applied_to: Option<String>,
     /// Jumps to tasks of the list that is being compiled, which may still follow.
     pub(super) jumps: Vec<Jump>,
     /// The names of the reusable functions that are being expanded, the innermost last.
@@ -81,6 +83,7 @@ impl<'d> Builder<'d> {
             table: TableBuilder::default(),
             functions: Vec::new(),
             variables: RUNTIME_ARGUMENTS.map(Arc::from).to_vec(),
+            applied_to: None,
             jumps: Vec::new(),
             expanding: Vec::new(),
             called: BTreeSet::new(),

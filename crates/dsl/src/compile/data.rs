@@ -28,8 +28,10 @@ impl Builder<'_> {
             self.wrong(place, reason::LIMIT_EXCEEDED, message);
             return None;
         }
-        if let Some(program) = self.table.known(text, &self.variables) {
-            return Some(program);
+        if self.applied_to.is_none() {
+            if let Some(program) = self.table.known(text, &self.variables) {
+                return Some(program);
+            }
         }
         if self.table.len() >= self.limits.expressions_max {
             let most = self.limits.expressions_max;
@@ -37,7 +39,12 @@ impl Builder<'_> {
             self.wrong(place, reason::LIMIT_EXCEEDED, message);
             return None;
         }
-        match Program::new(&self.engine, text, &self.variables) {
+        let mut program = Program::new(&self.engine, text, &self.variables);
+        if let (Ok(_), Some(attribute)) = (&program, &self.applied_to) {
+            let text = format!(".[{}] | (\n{text}\n)", quoted(attribute));
+            program = Program::new(&self.engine, &text, &self.variables);
+        }
+        match program {
             Ok(program) => Some(self.table.remember(&self.variables, program)),
             Err(invalid) => {
                 let reason = if invalid.forbidden {

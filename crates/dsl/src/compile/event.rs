@@ -97,7 +97,10 @@ impl<'d> Builder<'d> {
             if !self.attribute_name(&member, name) {
                 continue;
             }
-            if let Some(expected) = self.skeleton(&member, &mut programs) {
+            self.applied_to = Some(name.to_owned());
+            let expected = self.skeleton(&member, &mut programs);
+            self.applied_to = None;
+            if let Some(expected) = expected {
                 attributes.push(Attribute { name: name.to_owned(), expected });
             }
         }

@@ -10,13 +10,15 @@
 mod builtin;
 mod lower;
 mod run;
+#[cfg(test)]
+mod tests;
 
 use jaq_core::load::lex::StrPart;
 use jaq_core::load::parse::Term;
 use jaq_core::ops;
 use jaq_json::Val;
 
-pub(crate) use run::{Outcome, run};
+pub(crate) use run::{Outcome, STEPS_MAX, run};
 
 /// A program of the metered part.
 #[derive(Clone, Debug)]

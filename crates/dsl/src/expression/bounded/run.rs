@@ -20,8 +20,8 @@ pub(crate) enum Outcome {
     Escalate,
 }
 
-/// Steps that a program may take; some hundred microseconds' worth.
-const STEPS_MAX: usize = 20_000;
+/// Steps that an expression may take; some hundred microseconds' worth.
+pub(crate) const STEPS_MAX: usize = 20_000;
 
 /// Bytes of text that count as one step.
 const BYTES_PER_STEP: usize = 64;
@@ -39,9 +39,10 @@ pub(super) enum Stop {
 pub(super) type Flow = Result<(), Stop>;
 type Out<'o> = &'o mut dyn FnMut(Val) -> Flow;
 
-/// Runs a program on an input, with the values of its arguments.
-pub(crate) fn run(filter: &Filter, arguments: &[Val], input: Val) -> Outcome {
-    let machine = Machine { arguments, steps: Cell::new(STEPS_MAX) };
+/// Runs a program on an input, with the values of its arguments, for at most so many steps; what
+/// is left of them is there for the next program.
+pub(crate) fn run(filter: &Filter, arguments: &[Val], input: Val, steps: &Cell<usize>) -> Outcome {
+    let machine = Machine { arguments, steps };
     let mut result = None;
     let flow = machine.eval(filter, None, input, &mut |value| {
         if result.is_some() {
@@ -71,7 +72,7 @@ type Scope<'l> = Option<&'l Locals<'l>>;
 /// Meters a run.
 pub(super) struct Machine<'m> {
     arguments: &'m [Val],
-    steps: Cell<usize>,
+    steps: &'m Cell<usize>,
 }
 
 impl Machine<'_> {
