@@ -67,8 +67,8 @@ impl Health {
         let _closed = receiver.wait_for(|state| state.ready() == ready).await;
     }
 
-    /// From here on the service is never ready again.
-    pub(crate) fn drain(&self) {
+    /// From here on the service is never ready again. Whoever serves it says so before it drains.
+    pub fn drain(&self) {
         self.state.send_modify(|state| state.draining = true);
     }
 }

@@ -1,0 +1,86 @@
+//! One connection of a client, as far as its calls need it.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::handler::Gateway;
+use crate::refusal::Refusal;
+use crate::upstream::Lane;
+
+/// Its own upstream connections for streams, and whether it is in use.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) gateway: Arc<Gateway>,
+    /// One per service address that it has streams to.
+    lanes: Mutex<HashMap<SocketAddr, Arc<Lane>>>,
+    /// Calls under way.
+    open: AtomicUsize,
+    /// Calls that ever began.
+    begun: AtomicU64,
+}
+
+impl Client {
+    pub(crate) fn new(gateway: Arc<Gateway>) -> Self {
+        let (open, begun) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Self { gateway, lanes: Mutex::default(), open, begun }
+    }
+
+    /// The client's own way to an address.
+    pub(crate) fn lane(&self, address: SocketAddr) -> Arc<Lane> {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(lanes.entry(address).or_insert_with(|| Arc::new(Lane::new(address))))
+    }
+
+    /// Counts a call for as long as the result lives.
+    ///
+    /// # Errors
+    /// Too many are under way.
+    pub(crate) fn begin(self: &Arc<Self>) -> Result<Counted, Refusal> {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        let before = self.gateway.counters.open.inc();
+        let counted = Counted(Arc::clone(self));
+        let max = self.gateway.config.calls_max;
+        if usize::try_from(before).is_ok_and(|before| before >= max) {
+            return Err(Refusal::Overloaded { what: "calls under way", max });
+        }
+        Ok(counted)
+    }
+
+    /// Calls under way, and calls that ever began.
+    pub(crate) fn activity(&self) -> (usize, u64) {
+        (self.open.load(Ordering::Relaxed), self.begun.load(Ordering::Relaxed))
+    }
+
+    /// Called after the connection's end: its streams are being reset now, and the resets must
+    /// reach the services before the upstream connections end.
+    pub(crate) fn linger(self: Arc<Self>, linger: Duration) {
+        if self.lanes.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            return;
+        }
+        tokio::spawn(async move {
+            tokio::time::sleep(linger).await;
+            drop(self);
+        });
+    }
+}
+
+/// A call under way.
+#[derive(Debug)]
+pub(crate) struct Counted(Arc<Client>);
+
+impl Counted {
+    pub(crate) fn gateway(&self) -> &Gateway {
+        &self.0.gateway
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.gateway.counters.open.dec();
+    }
+}

@@ -1,0 +1,32 @@
+//! What the gateway counts.
+
+use planaria_runtime::Metrics;
+use planaria_runtime::metrics::{Counter, Family, Gauge, Labels};
+
+use crate::refusal::Refusal;
+
+#[derive(Debug)]
+pub(crate) struct Counters {
+    /// Calls and streams under way.
+    pub(crate) open: Gauge,
+    /// Open connections of clients.
+    pub(crate) connections: Gauge,
+    refused: Family<Labels, Counter>,
+}
+
+impl Counters {
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        Self {
+            open: metrics.gauge("gateway_open_calls", "Calls and streams under way"),
+            connections: metrics.gauge("gateway_connections", "Open connections of clients"),
+            refused: metrics.counters(
+                "gateway_refusals",
+                "Calls that the gateway itself answered with an error, by reason",
+            ),
+        }
+    }
+
+    pub(crate) fn refused(&self, refusal: &Refusal) {
+        self.refused.get_or_create(&vec![("reason", refusal.reason().to_owned())]).inc();
+    }
+}

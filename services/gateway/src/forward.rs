@@ -1,0 +1,154 @@
+//! One call, from the client to the service and back.
+
+use std::future::poll_fn;
+use std::sync::{Arc, OnceLock};
+use std::task::{Poll, ready};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use h2::SendStream;
+use h2::client::ResponseFuture;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, Response};
+
+use crate::body::{Answer, Body, Origin, RequestBody, State};
+use crate::client::Client;
+use crate::flow::{Inflow, Pump};
+use crate::refusal::Refusal;
+use crate::routes::Method;
+
+/// Names the replica that a call should reach.
+const REPLICA: &str = "planaria-replica";
+/// Metadata with this prefix is the mesh's own.
+const OWN_PREFIX: &str = "planaria-";
+/// Chunks up to this length need not wait for the service's window.
+const AT_ONCE_BYTES_MAX: usize = 64 * 1024;
+
+/// Forwards a call to the service behind its method.
+pub(crate) async fn forward(
+    client: &Arc<Client>,
+    method: &Method,
+    mut parts: Parts,
+    body: RequestBody,
+) -> Result<Response<Body>, Refusal> {
+    let gateway = &client.gateway;
+    let counted = client.begin()?;
+    method.calls.inc();
+    let mut inflow = Inflow::new(body, gateway.config.message_bytes_max);
+    // Whoever sends one message sends it before anything is answered. It is awaited here, so that
+    // a message that is too long never reaches a service.
+    let first = if method.client_streaming { None } else { first(&mut inflow).await? };
+    let replica = parts.headers.get(REPLICA).cloned();
+    strip_own(&mut parts.headers);
+    let preferred = replica.as_ref().and_then(|value| value.to_str().ok());
+    let call = gateway.upstreams.open(method, client, preferred).await?;
+
+    let service = call.service;
+    let end = inflow.ended();
+    let (head, mut stream, place) = call
+        .send(parts, end && first.is_none())
+        .map_err(|error| Refusal::from_upstream(service, &error))?;
+    let mut origin = Origin { service, streaming: method.streaming, refused: None, counted };
+    let mut pump = None;
+    if let Some(rest) = send_at_once(&mut stream, first, end) {
+        pump = Some(Pump::new(inflow, stream, rest));
+    }
+    if method.client_streaming {
+        // Both directions flow on their own: a client that does not read may still send.
+        origin.refused = pump.take().map(run);
+    }
+    let response = answer(head, &mut pump, &origin).await?;
+    let (head, body) = response.into_parts();
+    let answer = Answer { body, pump, origin, state: State::Data, _place: place };
+    let mut response = Response::new(Body::Upstream(answer));
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    Ok(response)
+}
+
+/// The first chunk of the body, with the end of the body if that is already there.
+async fn first(inflow: &mut Inflow) -> Result<Option<Bytes>, Refusal> {
+    poll_fn(|context| {
+        let chunk = ready!(inflow.poll(context)).transpose()?;
+        Poll::Ready(Ok(chunk))
+    })
+    .await
+}
+
+/// Sends what can be sent without waiting; says what is left to do, if anything.
+fn send_at_once(
+    stream: &mut SendStream<Bytes>,
+    chunk: Option<Bytes>,
+    end: bool,
+) -> Option<Option<Bytes>> {
+    match chunk {
+        Some(chunk) if chunk.len() <= AT_ONCE_BYTES_MAX => {
+            // It fails only if the stream is over, and then the answer says why.
+            let over = stream.send_data(chunk, end).is_err();
+            (!over && !end).then_some(None)
+        }
+        Some(chunk) => Some(Some(chunk)),
+        None => (!end).then_some(None),
+    }
+}
+
+/// The head of the answer; the rest of the request flows meanwhile.
+async fn answer(
+    mut head: ResponseFuture,
+    pump: &mut Option<Pump>,
+    origin: &Origin,
+) -> Result<Response<h2::RecvStream>, Refusal> {
+    poll_fn(|context| {
+        if let Some(open) = pump {
+            let mut refused = None;
+            if open.poll(context, |refusal| refused = Some(refusal)).is_ready() {
+                *pump = None;
+            }
+            if let Some(refusal) = refused {
+                return Poll::Ready(Err(refusal));
+            }
+        }
+        head.poll_unpin(context).map_err(|error| origin.refusal(&error))
+    })
+    .await
+}
+
+/// Lets a request flow in a task of its own; what it ends with, if it is an error, can be read
+/// from the result. The task ends with the request, or with the stream.
+fn run(mut pump: Pump) -> Arc<OnceLock<Refusal>> {
+    let refused = Arc::new(OnceLock::new());
+    let result = Arc::clone(&refused);
+    tokio::spawn(async move {
+        poll_fn(|context| pump.poll(context, |refusal| drop(result.set(refusal)))).await;
+    });
+    refused
+}
+
+/// Nobody outside speaks for the mesh, except about the replica it wants.
+fn strip_own(headers: &mut HeaderMap) {
+    let own = |name: &HeaderName| name.as_str().starts_with(OWN_PREFIX) && *name != REPLICA;
+    if headers.keys().any(own) {
+        let names: Vec<HeaderName> = headers.keys().filter(|name| own(name)).cloned().collect();
+        for name in names {
+            headers.remove(name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_of_the_mesh_is_taken_away_and_the_rest_stays() {
+        let mut headers = HeaderMap::new();
+        for name in ["planaria-namespace", "planaria-replica", "grpc-timeout", "x-planaria-a"] {
+            headers.append(HeaderName::from_static(name), "1".parse().unwrap());
+            headers.append(HeaderName::from_static(name), "2".parse().unwrap());
+        }
+        strip_own(&mut headers);
+        let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["grpc-timeout", "planaria-replica", "x-planaria-a"]);
+    }
+}

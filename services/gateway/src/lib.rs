@@ -1,0 +1,37 @@
+//! The public door: one port for gRPC, gRPC-Web, reflection, health and plain HTTP.
+//!
+//! Calls are routed by the service they name to the service behind it, by bytes: nothing is
+//! decoded. Unary calls share a few upstream connections; streams travel on a connection of their
+//! own per client connection, so that a reset of a stream says that its client went, and the loss
+//! of the connection that this gateway went.
+//!
+//! What this crate does not do: it keeps no state, retries nothing that may have been received,
+//! and knows no message of the contract.
+
+mod body;
+mod client;
+mod config;
+mod cors;
+mod counters;
+mod error;
+mod flow;
+mod forward;
+mod handler;
+mod local;
+mod meter;
+mod reflection;
+mod refusal;
+mod routes;
+mod server;
+mod upstream;
+mod web;
+mod wiring;
+
+pub use config::{Config, ListenerLimits, UpstreamLimits};
+pub use error::Error;
+pub use routes::PUBLIC;
+pub use server::Door;
+pub use wiring::build;
+
+/// The name of this service in settings, logs and the directory.
+pub const NAME: &str = "gateway";

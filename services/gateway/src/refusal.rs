@@ -1,0 +1,128 @@
+//! What the gateway itself answers instead of a service, with reasons that stay stable.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use http::HeaderMap;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+const DOMAIN: &str = "planaria.dev";
+
+/// Why a call was not answered by the service that it names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// No public service or method has this path.
+    UnknownMethod { path: String },
+    /// The service cannot be reached, or its connection broke before it answered.
+    UpstreamUnavailable { service: &'static str, why: String },
+    /// The service reset the stream.
+    UpstreamReset { service: &'static str, reason: h2::Reason },
+    /// A message of the request is longer than the limit.
+    MessageTooLarge { bytes: u64, bytes_max: u32 },
+    /// Too much is under way, here or at the service.
+    Overloaded { what: &'static str, max: usize },
+    /// This gateway stops.
+    Draining,
+    /// The request's body ended in an error: its sender is gone.
+    ClientGone,
+    /// A gRPC-Web request's body is not what its content type says.
+    Malformed { why: &'static str },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message())
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl Refusal {
+    /// From what HTTP/2 said about a call to `service`.
+    pub(crate) fn from_upstream(service: &'static str, error: &h2::Error) -> Self {
+        match error.reason() {
+            Some(reason) if error.is_reset() => Self::UpstreamReset { service, reason },
+            _ => Self::UpstreamUnavailable { service, why: error.to_string() },
+        }
+    }
+
+    /// A stable word for metrics and clients.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::UnknownMethod { .. } => "UNKNOWN_METHOD",
+            Self::UpstreamUnavailable { .. } => "UPSTREAM_UNAVAILABLE",
+            Self::UpstreamReset { .. } => "UPSTREAM_RESET",
+            Self::MessageTooLarge { .. } => "MESSAGE_TOO_LARGE",
+            Self::Overloaded { .. } => "GATEWAY_OVERLOADED",
+            Self::Draining => "GATEWAY_DRAINING",
+            Self::ClientGone => "CLIENT_GONE",
+            Self::Malformed { .. } => "REQUEST_MALFORMED",
+        }
+    }
+
+    fn code(&self) -> Code {
+        match self {
+            Self::UnknownMethod { .. } => Code::Unimplemented,
+            Self::UpstreamUnavailable { .. } | Self::Draining => Code::Unavailable,
+            Self::UpstreamReset { reason, .. } => match *reason {
+                h2::Reason::REFUSED_STREAM => Code::Unavailable,
+                h2::Reason::CANCEL | h2::Reason::NO_ERROR => Code::Cancelled,
+                h2::Reason::ENHANCE_YOUR_CALM => Code::ResourceExhausted,
+                _ => Code::Internal,
+            },
+            Self::MessageTooLarge { .. } | Self::Overloaded { .. } => Code::ResourceExhausted,
+            Self::ClientGone => Code::Cancelled,
+            Self::Malformed { .. } => Code::InvalidArgument,
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::UnknownMethod { path } => format!("no public method {path}"),
+            Self::UpstreamUnavailable { service, why } => {
+                format!("service {service} is not available: {why}")
+            }
+            Self::UpstreamReset { service, reason } => {
+                format!("service {service} reset the stream: {reason}")
+            }
+            Self::MessageTooLarge { bytes, bytes_max } => {
+                format!("a message of {bytes} bytes is longer than the limit of {bytes_max}")
+            }
+            Self::Overloaded { what, max } => format!("too many {what}: the limit is {max}"),
+            Self::Draining => "this gateway stops; connect again".into(),
+            Self::ClientGone => "the request was not sent to its end".into(),
+            Self::Malformed { why } => (*why).into(),
+        }
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        let mut metadata = HashMap::new();
+        match self {
+            Self::UpstreamUnavailable { service, .. } | Self::UpstreamReset { service, .. } => {
+                metadata.insert("service".to_owned(), (*service).to_owned());
+            }
+            Self::MessageTooLarge { bytes, bytes_max } => {
+                metadata.insert("bytes".to_owned(), bytes.to_string());
+                metadata.insert("bytes_max".to_owned(), bytes_max.to_string());
+            }
+            Self::Overloaded { what, max } => {
+                metadata.insert("what".to_owned(), (*what).to_owned());
+                metadata.insert("max".to_owned(), max.to_string());
+            }
+            _ => {}
+        }
+        let details = ErrorDetails::with_error_info(self.reason(), DOMAIN, metadata);
+        Status::with_error_details(self.code(), self.message(), details)
+    }
+
+    /// The end of an answer whose head is already sent.
+    pub(crate) fn trailers(&self) -> HeaderMap {
+        let mut trailers = HeaderMap::new();
+        if self.status().add_header(&mut trailers).is_err() {
+            // Only a message that is no header value could fail, and it is percent-encoded.
+            tracing::error!(refusal = ?self, "the status could not be written");
+        }
+        trailers
+    }
+}
