@@ -185,7 +185,7 @@ mod tests {
         let (estimator, _) = feed([500; 300]);
         assert_eq!(detection(&estimator), 2_023);
         let suspect = estimator.reaches_ms(&POLICY, 1, POLICY.phi_suspect);
-        assert_eq!(suspect - estimator.last_ms(), 1_811);
+        assert_eq!(suspect - estimator.last_ms(), 1_806);
         // The pause of an unwell detector is longer.
         assert_eq!(estimator.reaches_ms(&POLICY, 8, 8.0) - estimator.last_ms(), 9_023);
     }

@@ -12,6 +12,10 @@ mod mass;
 #[cfg(test)]
 mod tests;
 
+/// A death that is pronounced this much later than planned waits a little longer once: what would
+/// have prevented it may lie unread.
+const LATE_MS: u64 = 50;
+
 /// Every worker that is watched, or was until a while ago, by its id.
 #[derive(Debug, Clone)]
 pub struct Roster {
@@ -315,6 +319,11 @@ impl Roster {
                 continue;
             };
             let (verdict, cause, _) = watch.judge(&self.policy, &self.conditions, now);
+            if verdict == Verdict::Dead && now - due > LATE_MS {
+                // We are late ourselves: its heartbeat may wait to be read.
+                self.enter(&worker_id, now + self.policy.resume_ms.max(1));
+                continue;
+            }
             if verdict == Verdict::Dead
                 && cause == Cause::HeartbeatsStopped
                 && let Some(held) = self.hold_for_mass_silence(now)
@@ -328,7 +337,7 @@ impl Roster {
 
     /// Enters into the agenda when the member is to be looked at again.
     fn plan(&mut self, worker_id: &str, now: u64) {
-        let Some(member) = self.members.get_mut(worker_id) else { return };
+        let Some(member) = self.members.get(worker_id) else { return };
         let due_ms = match &member.liveness {
             SessionLiveness::Alive(watch) | SessionLiveness::Suspect(watch, _) => {
                 watch.next_change_ms(&self.policy, &self.conditions, now).max(now + 1)
@@ -337,6 +346,11 @@ impl Roster {
                 at_ms + self.policy.ended_keep_ms
             }
         };
+        self.enter(worker_id, due_ms);
+    }
+
+    fn enter(&mut self, worker_id: &str, due_ms: u64) {
+        let Some(member) = self.members.get_mut(worker_id) else { return };
         if due_ms != member.due_ms {
             self.agenda.remove(&(member.due_ms, worker_id.to_owned()));
             member.due_ms = due_ms;

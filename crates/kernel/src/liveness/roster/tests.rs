@@ -175,6 +175,16 @@ fn a_stalled_detector_looks_on_first() {
 }
 
 #[test]
+fn a_late_look_reads_the_mail_first() {
+    let mut roster = beating(1);
+    let late = NOW + 2_200;
+    assert_eq!(roster.apply(RosterEvent::Tick, late).into_iter().filter_map(died).next(), None);
+    assert_eq!(roster.wake_at_ms(late), Some(late + 150));
+    let deaths = roster.apply(RosterEvent::Tick, late + 150).into_iter().filter_map(died);
+    assert_eq!(deaths.count(), 1);
+}
+
+#[test]
 fn a_restarted_detector_looks_on_for_three_seconds() {
     let mut roster = Roster::new(Policy::default(), NOW);
     roster.apply(beat(0, "a", 1), NOW + 10);
