@@ -4,10 +4,13 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::Error;
 use crate::client::{self, Client};
 use crate::error::{FAILED, NOT_RUN};
 use crate::output::{Format, Output};
+use crate::{Error, bench, host};
+
+/// Where a mesh answers that was started without further words.
+const ADDRESS: &str = "http://127.0.0.1:8080";
 
 /// A self-healing workflow engine.
 #[derive(Debug, Parser)]
@@ -22,10 +25,10 @@ struct Arguments {
 
 #[derive(Debug, Args)]
 struct Global {
-    /// Where the mesh answers
-    #[arg(long, global = true, env = "PLANARIA_ADDR", default_value = "http://127.0.0.1:8080")]
-    #[arg(value_name = "URL", help_heading = "Everywhere")]
-    addr: String,
+    /// Where the mesh answers; without it, http://127.0.0.1:8080
+    #[arg(long, global = true, env = "PLANARIA_ADDR", value_name = "URL")]
+    #[arg(help_heading = "Everywhere")]
+    addr: Option<String>,
     /// Tables for people or JSON for programs
     #[arg(long, short, global = true, value_enum, default_value_t = Format::Table)]
     #[arg(value_name = "FORMAT", help_heading = "Everywhere")]
@@ -37,6 +40,10 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the whole mesh: six services in this process, the workers as its children
+    Up(host::up::Arguments),
+    /// Run one service
+    Serve(host::serve::Arguments),
     /// Publish a workflow file, start it, follow it to its end and print its result
     Run(client::run::Arguments),
     /// Publish a workflow file
@@ -66,6 +73,9 @@ enum Command {
     Event(client::event::Command),
     /// How the mesh is
     Status,
+    /// Measure how fast a mesh is
+    #[command(subcommand)]
+    Bench(bench::Command),
     /// Print a completion script for a shell
     Completions {
         /// The shell that is to complete
@@ -81,7 +91,7 @@ pub(crate) fn run() -> ExitCode {
     };
     let plain = arguments.global.no_color.is_some_and(|value| !value.is_empty());
     let output = Output::new(arguments.global.output, plain);
-    let Err(error) = dispatch(arguments.command, &arguments.global.addr, output) else {
+    let Err(error) = dispatch(arguments.command, arguments.global.addr, output) else {
         return ExitCode::SUCCESS;
     };
     if error.is_closed_pipe() {
@@ -104,15 +114,18 @@ fn refuse(error: &clap::Error) -> ExitCode {
     ExitCode::from(if is_run { NOT_RUN } else { FAILED })
 }
 
-fn dispatch(command: Command, address: &str, output: Output) -> Result<(), Error> {
+fn dispatch(command: Command, address: Option<String>, output: Output) -> Result<(), Error> {
     let command = match command {
+        Command::Up(arguments) => return host::up::execute(arguments, output),
+        Command::Serve(arguments) => return host::serve::execute(arguments, output),
+        Command::Bench(command) => return bench::execute(command, address, output),
         Command::Completions { shell } => return completions(shell, output),
         command => command,
     };
     // The commands of a client wait for one answer at a time: one thread is enough.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let client = Client::open(address, output)?;
+        let client = Client::open(address.as_deref().unwrap_or(ADDRESS), output)?;
         match command {
             Command::Run(arguments) => client::run::execute(&client, arguments).await,
             Command::Apply(arguments) => client::definition::apply(&client, &arguments).await,
@@ -125,7 +138,10 @@ fn dispatch(command: Command, address: &str, output: Output) -> Result<(), Error
             Command::Healing(command) => client::healing::execute(&client, command).await,
             Command::Event(command) => client::event::execute(&client, command).await,
             Command::Status => client::status::execute(&client).await,
-            Command::Completions { .. } => Ok(()),
+            Command::Up(_)
+            | Command::Serve(_)
+            | Command::Bench(_)
+            | Command::Completions { .. } => Ok(()),
         }
     })
 }

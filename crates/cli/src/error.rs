@@ -37,6 +37,9 @@ pub(crate) enum Error {
     /// The shell of the services failed: settings, logs, signals.
     #[error("{}", chain(.0))]
     Shell(#[from] planaria_runtime::Error),
+    /// A service of this process failed; the text says why.
+    #[error("{service} failed: {why}")]
+    Service { service: &'static str, why: String },
     /// `run` did not get as far as a workflow's end.
     #[error("{0}")]
     NotRun(Box<Error>),
@@ -130,7 +133,8 @@ fn advice_for(status: &Status) -> Option<String> {
     Some(advice.to_owned())
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+/// The error with everything that caused it, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

@@ -6,8 +6,10 @@
 use std::process::ExitCode;
 
 mod arguments;
+mod bench;
 mod client;
 mod error;
+mod host;
 mod output;
 
 use error::Error;

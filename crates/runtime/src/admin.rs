@@ -1,6 +1,7 @@
 //! The admin port: `/metrics`, `/healthz`, `/readyz`. For the operator's network, not the public.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,10 +21,17 @@ const CONNECTIONS_MAX: usize = 64;
 const HEADER_MS_MAX: u64 = 5_000;
 const BUFFER_BYTES_MAX: usize = 16 * 1024;
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The last line of the OpenMetrics format.
+const END: &str = "# EOF\n";
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Serves until it is dropped.
-pub(crate) async fn serve(listener: TcpListener, metrics: Metrics, health: Health) {
+/// The services of one process, as its admin port shows them: together.
+pub type Parts = Vec<(Metrics, Health)>;
+
+/// Serves until it is dropped. A host of several services gives all of them to one port: their
+/// metrics stand one after the other, each with the label `service`.
+pub async fn serve(listener: TcpListener, parts: Parts) {
+    let parts: Arc<[(Metrics, Health)]> = parts.into();
     let mut connections = JoinSet::new();
     loop {
         let stream = tokio::select! {
@@ -40,9 +48,9 @@ pub(crate) async fn serve(listener: TcpListener, metrics: Metrics, health: Healt
         if connections.len() >= CONNECTIONS_MAX {
             continue;
         }
-        let (metrics, health) = (metrics.clone(), health.clone());
+        let parts = Arc::clone(&parts);
         let service = service_fn(move |request: Request<Incoming>| {
-            std::future::ready(Ok::<_, Infallible>(answer(&request, &metrics, &health)))
+            std::future::ready(Ok::<_, Infallible>(answer(&request, &parts)))
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -57,20 +65,33 @@ pub(crate) async fn serve(listener: TcpListener, metrics: Metrics, health: Healt
     }
 }
 
-fn answer<B>(request: &Request<B>, metrics: &Metrics, health: &Health) -> Response<Full<Bytes>> {
+fn answer<B>(request: &Request<B>, parts: &[(Metrics, Health)]) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return text(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n".into());
     }
     match request.uri().path() {
-        "/metrics" => text(StatusCode::OK, OPEN_METRICS, metrics.encode()),
+        "/metrics" => text(StatusCode::OK, OPEN_METRICS, encode(parts)),
         "/healthz" => text(StatusCode::OK, TEXT, "alive\n".into()),
-        "/readyz" if health.ready() => text(StatusCode::OK, TEXT, "ready\n".into()),
+        "/readyz" if parts.iter().all(|(_, health)| health.ready()) => {
+            text(StatusCode::OK, TEXT, "ready\n".into())
+        }
         "/readyz" => {
-            let missing = format!("not ready: {}\n", health.missing().join(", "));
+            let missing: Vec<_> = parts.iter().flat_map(|(_, health)| health.missing()).collect();
+            let missing = format!("not ready: {}\n", missing.join(", "));
             text(StatusCode::SERVICE_UNAVAILABLE, TEXT, missing)
         }
         _ => text(StatusCode::NOT_FOUND, TEXT, "/metrics /healthz /readyz\n".into()),
     }
+}
+
+/// One text of all, with one end.
+fn encode(parts: &[(Metrics, Health)]) -> String {
+    let mut text = String::new();
+    for (metrics, _) in parts {
+        text.push_str(metrics.encode().trim_end_matches(END));
+    }
+    text.push_str(END);
+    text
 }
 
 fn text(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
@@ -88,11 +109,13 @@ mod tests {
 
     #[tokio::test]
     async fn readiness_names_what_is_missing() {
-        let (metrics, health) = (Metrics::new("worker"), Health::default());
+        let health = Health::default();
         let store = health.part("store");
+        let parts =
+            [(Metrics::new("worker"), health), (Metrics::new("gateway"), Health::default())];
         let get = async |path: &str| {
             let request = Request::get(path).body(()).unwrap();
-            let (parts, body) = answer(&request, &metrics, &health).into_parts();
+            let (parts, body) = answer(&request, &parts).into_parts();
             let body = body.collect().await.unwrap().to_bytes();
             (parts.status.as_u16(), String::from_utf8(body.to_vec()).unwrap())
         };
@@ -101,6 +124,11 @@ mod tests {
         assert_eq!(get("/readyz").await.0, 200);
         assert_eq!(get("/healthz").await.0, 200);
         assert_eq!(get("/metrics").await, (200, "# EOF\n".to_owned()));
+        parts[0].0.counter("attempts", "Attempts started").inc();
+        parts[1].0.counter("calls", "Calls forwarded").inc_by(2);
+        let (_, metrics) = get("/metrics").await;
+        assert!(metrics.contains("planaria_attempts_total{service=\"worker\"} 1\n"), "{metrics}");
+        assert!(metrics.ends_with("planaria_calls_total{service=\"gateway\"} 2\n# EOF\n"));
         assert_eq!(get("/").await.0, 404);
     }
 }

@@ -49,7 +49,7 @@ pub async fn serve(
     let mut helpers = JoinSet::new();
     helpers.spawn(follow(reporter.clone(), name, health.clone()));
     if let Some(admin) = admin {
-        helpers.spawn(admin::serve(admin, metrics, health.clone()));
+        helpers.spawn(admin::serve(admin, vec![(metrics, health.clone())]));
     }
     let mut background = JoinSet::new();
     for task in tasks {

@@ -44,10 +44,9 @@ pub(crate) fn tell(event: &Event, task: &dyn Fn(u32) -> String) -> (Style, Strin
         Event::AttemptFailed(event) => failed(&task(event.frame), event),
         Event::AttemptLost(event) => lost(&task(event.frame), event),
         Event::ErrorCaught(event) => {
-            let what = if event.retry > 0 {
-                format!("retry {} {}", event.retry, time::relative(event.retry_at.as_ref()))
-            } else {
-                "handled".into()
+            let what = match &event.retry_at {
+                Some(at) => format!("tries again {}", time::relative(Some(at))),
+                None => "handled".into(),
             };
             let text = error(event.error.as_ref());
             (Style::Warm, format!("{} caught {text}; {what}", task(event.frame)))
