@@ -5,8 +5,11 @@ use std::pin::Pin;
 
 use planaria_runtime::config::Source;
 use planaria_runtime::service::Deps;
-use planaria_runtime::{Health, Metrics, ServerLimits};
+use planaria_runtime::{Health, Metrics, ServerLimits, Service};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::Error;
 use crate::error::chain;
@@ -42,8 +45,29 @@ pub(crate) struct Sockets {
     pub(crate) limits: ServerLimits,
 }
 
+macro_rules! entry {
+    ($service:ident, $port:literal) => {
+        Entry {
+            name: $service::NAME,
+            port: $port,
+            build: |source, deps| {
+                Box::pin(async move {
+                    let config: $service::Config = source.section($service::NAME)?;
+                    let stop = deps.stop.clone();
+                    let built = $service::build(config, deps).await;
+                    built.map(|service| served(service, stop)).map_err(failed($service::NAME))
+                })
+            },
+            print: |source| print::<$service::Config>($service::NAME, source),
+        }
+    };
+}
+
 /// Every service, the gateway first: it is the one that clients wait for.
-pub(crate) const SERVICES: &[Entry] = &[];
+pub(crate) const SERVICES: &[Entry] = &[
+    Entry { name: planaria_gateway::NAME, port: 8080, build: build_gateway, print: print_gateway },
+    entry!(planaria_failure_detector, 7303),
+];
 
 /// The name of the built-in worker: `up` runs it in processes of its own.
 pub(crate) const WORKER: &str = "worker";
@@ -58,7 +82,53 @@ pub(crate) fn find(name: &str) -> Result<&'static Entry, String> {
     })
 }
 
+fn served(service: Service, stop: CancellationToken) -> Built {
+    let name = service.name;
+    Built {
+        health: service.health.clone(),
+        metrics: service.metrics.clone(),
+        serve: Box::new(move |Sockets { listener, admin, limits }| {
+            Box::pin(async move {
+                let served = planaria_runtime::serve(service, listener, admin, limits, stop).await;
+                served.map_err(failed(name))
+            })
+        }),
+    }
+}
+
+/// The gateway speaks to browsers too and has a server of its own for that.
+fn build_gateway(source: Source, deps: Deps) -> Later<Result<Built, Error>> {
+    Box::pin(async move {
+        let config = source.section(planaria_gateway::NAME)?;
+        let door = planaria_gateway::build(config, deps).map_err(failed(planaria_gateway::NAME))?;
+        Ok(Built {
+            health: door.health.clone(),
+            metrics: door.metrics.clone(),
+            serve: Box::new(move |Sockets { listener, admin, .. }| {
+                Box::pin(async move {
+                    let served = door.serve(listener, admin).await;
+                    served.map_err(failed(planaria_gateway::NAME))
+                })
+            }),
+        })
+    })
+}
+
+fn print_gateway(source: &Source) -> Result<String, Error> {
+    print::<planaria_gateway::Config>(planaria_gateway::NAME, source)
+}
+
+/// The section of a service as it is in effect.
+fn print<C>(name: &'static str, source: &Source) -> Result<String, Error>
+where
+    C: DeserializeOwned + Serialize + Default,
+{
+    let config: C = source.section(name)?;
+    let section = std::collections::BTreeMap::from([(name, config)]);
+    toml::to_string(&section).map_err(failed(name))
+}
+
 /// Names the service in the error that it failed with.
-fn failed(service: &'static str, error: &dyn std::error::Error) -> Error {
-    Error::Service { service, why: chain(error) }
+fn failed<E: std::error::Error>(service: &'static str) -> impl Fn(E) -> Error {
+    move |error| Error::Service { service, why: chain(&error) }
 }
