@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use h2::SendStream;
 use h2::client::ResponseFuture;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
 use crate::body::{Answer, Body, Origin, RequestBody, State};
 use crate::client::Client;
@@ -19,6 +19,8 @@ use crate::routes::Method;
 
 /// Names the replica that a call should reach.
 const REPLICA: &str = "planaria-replica";
+/// Tells a service that the loss of its connection is a gateway's, not its caller's.
+const HOP: &str = "planaria-hop";
 /// Metadata with this prefix is the mesh's own.
 const OWN_PREFIX: &str = "planaria-";
 /// Chunks up to this length need not wait for the service's window.
@@ -40,6 +42,7 @@ pub(crate) async fn forward(
     let first = if method.client_streaming { None } else { first(&mut inflow).await? };
     let replica = parts.headers.get(REPLICA).cloned();
     strip_own(&mut parts.headers);
+    parts.headers.insert(HOP, HeaderValue::from_static("gateway"));
     let preferred = replica.as_ref().and_then(|value| value.to_str().ok());
     let call = gateway.upstreams.open(method, client, preferred).await?;
 
