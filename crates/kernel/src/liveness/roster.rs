@@ -211,6 +211,10 @@ impl Roster {
 
     fn beat(&mut self, beat: Beat, now: u64, effects: &mut Vec<RosterEffect>) {
         let Beat { worker_id, incarnation, session_id, stream, attempts } = beat;
+        if self.sessions.get(&session_id).is_some_and(|owner| *owner != worker_id) {
+            let effect = SessionEffect::Refused;
+            return effects.push(RosterEffect::Session { worker_id, session_id, effect });
+        }
         let Some(member) = self.members.get(&worker_id) else {
             if self.members.len() >= self.policy.workers_max && !self.make_room(effects) {
                 return effects.push(RosterEffect::Full);
@@ -224,7 +228,7 @@ impl Roster {
         }
         let superseded = incarnation < member.incarnation
             || member.previous_session_id.as_ref() == Some(&session_id);
-        if superseded || self.sessions.contains_key(&session_id) {
+        if superseded {
             let effect = SessionEffect::Refused;
             return effects.push(RosterEffect::Session { worker_id, session_id, effect });
         }
