@@ -7,7 +7,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::client::{self, Client};
 use crate::error::{FAILED, NOT_RUN};
 use crate::output::{Format, Output};
-use crate::{Error, bench, host};
+use crate::{Error, bench, demo, host};
 
 /// Where a mesh answers that was started without further words.
 const ADDRESS: &str = "http://127.0.0.1:8080";
@@ -42,6 +42,8 @@ struct Global {
 enum Command {
     /// Run the whole mesh: six services in this process, the workers as its children
     Up(host::up::Arguments),
+    /// Watch a worker being killed and the mesh healing
+    Demo(demo::Arguments),
     /// Run one service
     Serve(host::serve::Arguments),
     /// Publish a workflow file, start it, follow it to its end and print its result
@@ -118,6 +120,7 @@ fn dispatch(command: Command, address: Option<String>, output: Output) -> Result
     let command = match command {
         Command::Up(arguments) => return host::up::execute(arguments, output),
         Command::Serve(arguments) => return host::serve::execute(arguments, output),
+        Command::Demo(arguments) => return demo::execute(arguments, output),
         Command::Bench(command) => return bench::execute(command, address, output),
         Command::Completions { shell } => return completions(shell, output),
         command => command,
@@ -140,6 +143,7 @@ fn dispatch(command: Command, address: Option<String>, output: Output) -> Result
             Command::Status => client::status::execute(&client).await,
             Command::Up(_)
             | Command::Serve(_)
+            | Command::Demo(_)
             | Command::Bench(_)
             | Command::Completions { .. } => Ok(()),
         }

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 mod arguments;
 mod bench;
 mod client;
+mod demo;
 mod error;
 mod host;
 mod output;

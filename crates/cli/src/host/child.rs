@@ -64,6 +64,12 @@ pub(super) async fn supervise(
         if stop.is_cancelled() {
             break;
         }
+        let Some(ended) = ended else {
+            // It was drained: somebody wants it gone.
+            tracing::info!(worker = plan.id, "worker process left");
+            stop.cancelled().await;
+            break;
+        };
         if born.elapsed() > Duration::from_millis(SETTLED_MS) {
             pause_ms = RESTART_MS_MIN;
         }
@@ -89,13 +95,14 @@ fn start(plan: &Plan) -> Result<Child, Error> {
         })
 }
 
-/// One life: until it ends, or until the stop and the drain after it. How it ended.
+/// One life: until it ends, or until the stop and the drain after it. How it ended; `None` if it
+/// left in good order.
 async fn live(
     plan: &Plan,
     child: &mut Child,
     life: &watch::Sender<Life>,
     stop: &CancellationToken,
-) -> String {
+) -> Option<String> {
     let stdin = child.stdin.take();
     let stdout = child.stdout.take();
     let listen = async {
@@ -116,17 +123,21 @@ async fn live(
         () = stop.cancelled() => None,
     };
     if let Some(ended) = ended {
-        return ended.map_or_else(|error| error.to_string(), |status| status.to_string());
+        return match ended {
+            Ok(status) if status.success() => None,
+            Ok(status) => Some(status.to_string()),
+            Err(error) => Some(error.to_string()),
+        };
     }
     // The child ends with its standard input.
     drop(stdin);
     let drain = Duration::from_millis(plan.drain_ms);
     match tokio::time::timeout(drain, child.wait()).await {
-        Ok(_) => "drained".into(),
+        Ok(_) => None,
         Err(_) => {
             tracing::warn!(worker = plan.id, ?drain, "not drained in time, ending it");
             let _gone = child.kill().await;
-            "ended by force".into()
+            Some("ended by force".into())
         }
     }
 }

@@ -129,7 +129,7 @@ impl Mesh {
                 arguments.extend(["--config".to_owned(), config.display().to_string()]);
             }
             let environment = vec![
-                ("PLANARIA__DIRECTORY__GATEWAY".to_owned(), self.uri.clone()),
+                ("PLANARIA__WORKER__GATEWAY".to_owned(), self.uri.clone()),
                 ("PLANARIA__WORKER__ID".to_owned(), id.clone()),
                 ("PLANARIA__TELEMETRY__LEVEL".to_owned(), plan.log.clone()),
             ];

@@ -51,6 +51,11 @@ impl Output {
         io::stderr().is_terminal()
     }
 
+    /// Whether somebody reads the result as it comes.
+    pub(crate) fn is_conversation(&self) -> bool {
+        !self.is_json() && io::stdout().is_terminal()
+    }
+
     /// The text with a style, where styles are shown.
     pub(crate) fn paint(&self, style: Style, text: &str) -> String {
         style.paint(text, self.out_colours)
