@@ -68,14 +68,14 @@ pub(crate) struct Functions {
 }
 
 impl Functions {
-    pub(crate) fn add(&mut self, name: String, version: String, handler: Handler) {
+    pub(crate) fn add(&mut self, name: &str, version: &str, handler: Handler) {
         if name.is_empty() || name.len() > 128 {
             self.problem = Some(format!("`{name}` is not a function's name"));
         }
         // The engine calls an unversioned function 0.0.0.
-        let version = if version.is_empty() { "0.0.0".to_owned() } else { version };
-        let versions = self.handlers.entry(name.clone()).or_default();
-        if versions.insert(version.clone(), handler).is_some() {
+        let version = if version.is_empty() { "0.0.0" } else { version };
+        let versions = self.handlers.entry(name.to_owned()).or_default();
+        if versions.insert(version.to_owned(), handler).is_some() {
             self.problem = Some(format!("the function {name}:{version} was given twice"));
         }
     }
@@ -132,7 +132,7 @@ where
     I: DeserializeOwned + 'static,
     O: Serialize + 'static,
 {
-    Arc::new(move |context, arguments| match parse(arguments) {
+    Arc::new(move |context, arguments| match parse(arguments.as_ref()) {
         Ok(input) => {
             let running = function(context, input);
             Box::pin(async move { serialize(&running.await?) })
@@ -151,7 +151,7 @@ where
     let function = Arc::new(function);
     Arc::new(move |context, arguments| {
         let function = Arc::clone(&function);
-        let run = move || serialize(&function(context, parse(arguments)?)?);
+        let run = move || serialize(&function(context, parse(arguments.as_ref())?)?);
         let running = tokio::task::spawn_blocking(run);
         Box::pin(async move {
             match running.await {
@@ -174,8 +174,8 @@ where
     Arc::new(move |context, arguments| Box::pin(function(context, arguments.unwrap_or_default())))
 }
 
-fn parse<I: DeserializeOwned>(arguments: Option<Payload>) -> Result<I, TaskError> {
-    let parsed = match arguments.as_ref().filter(|arguments| !arguments.data.is_empty()) {
+fn parse<I: DeserializeOwned>(arguments: Option<&Payload>) -> Result<I, TaskError> {
+    let parsed = match arguments.filter(|arguments| !arguments.data.is_empty()) {
         Some(arguments) => serde_json::from_slice(&arguments.data),
         None => serde_json::from_slice(NO_ARGUMENTS[0])
             .or_else(|error| serde_json::from_slice(NO_ARGUMENTS[1]).map_err(|_| error)),
@@ -212,14 +212,14 @@ mod tests {
         let handler = || typed(|_, (): ()| async { Ok(()) });
         let mut functions = Functions::default();
         assert!(functions.check().is_err(), "no function");
-        functions.add("f".into(), String::new(), handler());
+        functions.add("f", "", handler());
         functions.check().expect("one function");
         assert_eq!(functions.announce()[0].version, "0.0.0");
         functions.set_policy("g".into(), RetryPolicy::default());
         assert!(functions.check().is_err(), "policy without function");
-        functions.add("g".into(), "1.0.0".into(), handler());
+        functions.add("g", "1.0.0", handler());
         functions.check().expect("two functions");
-        functions.add("g".into(), "1.0.0".into(), handler());
+        functions.add("g", "1.0.0", handler());
         assert!(functions.check().is_err(), "given twice");
     }
 }

@@ -1,5 +1,7 @@
 //! The worker as a service: its functions, its own rpcs, its end.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
 #[path = "../../../crates/sdk/tests/engine/mod.rs"]
 mod engine;
 
@@ -7,10 +9,10 @@ use std::net::SocketAddr;
 
 use engine::Engine;
 use planaria_proto::task::v1::result::Outcome;
-use planaria_proto::worker::v1::worker_service_client::WorkerServiceClient;
 use planaria_proto::worker::v1::{DescribeWorkerRequest, DrainRequest};
 use planaria_runtime::service::Deps;
 use planaria_runtime::{ClientLimits, Directory, ServerLimits};
+use planaria_sdk::Client;
 use planaria_worker::{Config, Error, build};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -96,7 +98,7 @@ async fn it_describes_itself_and_leaves_when_it_is_asked_to() {
         })
         .await;
     let mut client =
-        WorkerServiceClient::connect(format!("http://{}", served.address)).await.unwrap();
+        Client::connect(&format!("http://{}", served.address)).unwrap().worker_service();
     let described = client.describe_worker(DescribeWorkerRequest {}).await.unwrap().into_inner();
     assert_eq!(
         (described.worker_id.as_str(), described.session_id.as_str()),

@@ -99,7 +99,7 @@ impl WorkerBuilder {
         I: DeserializeOwned + 'static,
         O: Serialize + 'static,
     {
-        self.functions.add(name.into(), version.into(), typed(function));
+        self.functions.add(&name.into(), &version.into(), typed(function));
         self
     }
 
@@ -116,7 +116,7 @@ impl WorkerBuilder {
         I: DeserializeOwned + Send + 'static,
         O: Serialize + 'static,
     {
-        self.functions.add(name.into(), version.into(), blocking(function));
+        self.functions.add(&name.into(), &version.into(), blocking(function));
         self
     }
 
@@ -131,7 +131,7 @@ impl WorkerBuilder {
         F: Fn(Context, Payload) -> R + Send + Sync + 'static,
         R: Future<Output = Result<Payload, TaskError>> + Send + 'static,
     {
-        self.functions.add(name.into(), version.into(), raw(function));
+        self.functions.add(&name.into(), &version.into(), raw(function));
         self
     }
 

@@ -50,7 +50,6 @@ impl Drop for Over {
 
 impl Worker {
     /// Begins a worker of the engine whose gateway is at `address`, e.g. `http://127.0.0.1:8080`.
-    #[must_use]
     pub fn builder(address: impl Into<String>) -> WorkerBuilder {
         WorkerBuilder::new(address.into())
     }
@@ -80,7 +79,7 @@ impl Worker {
         let leaving = async {
             stop.cancelled().await;
             core.draining.cancel();
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         let result = tokio::select! {
             outcome = outcome => outcome.unwrap_or_else(|_| Err(Error::Io {

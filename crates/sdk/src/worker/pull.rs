@@ -41,7 +41,7 @@ pub(crate) async fn run(core: Arc<Core>, client: TaskServiceClient<Channel>) {
             }
             wanted
         });
-        for session in session.iter() {
+        if let Some(session) = &session {
             for replica in &session.replicas {
                 let pull = Pull {
                     core: Arc::clone(&core),

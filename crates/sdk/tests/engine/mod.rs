@@ -113,7 +113,11 @@ impl Engine {
 
     /// Every connection breaks; what is asked meanwhile is refused by the operating system.
     pub fn kill(&mut self) {
-        self.runtime.take().expect("it runs").shutdown_background();
+        let runtime = self.runtime.take().expect("it runs");
+        // Waited for, so that the port is free; on a thread that may wait.
+        std::thread::scope(|scope| {
+            scope.spawn(|| runtime.shutdown_timeout(PATIENCE)).join().unwrap();
+        });
         self.shared.change(|state| state.pulls.clear());
     }
 

@@ -71,7 +71,7 @@ impl Http {
                 .with_title("The call took too long")
         })??;
         response.refuse_errors(redirects_pass)?;
-        Ok(response.into_output(output, described))
+        Ok(response.into_output(output, &described))
     }
 
     fn check(&self, request: &Request) -> Result<(), TaskError> {

@@ -92,7 +92,7 @@ impl Answer {
         Some(date.ok()?.saturating_sub(now))
     }
 
-    pub(super) fn into_output(self, output: Output, request: Value) -> Value {
+    pub(super) fn into_output(self, output: Output, request: &Value) -> Value {
         match output {
             Output::Raw => Value::String(STANDARD.encode(&self.body)),
             Output::Content => self.content(),
@@ -112,10 +112,9 @@ impl Answer {
         }
         let kind = self.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let kind = kind.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-        if kind.eq_ignore_ascii_case("application/json") || kind.ends_with("+json") {
-            if let Ok(content) = serde_json::from_slice(&self.body) {
-                return content;
-            }
+        let is_json = kind.eq_ignore_ascii_case("application/json") || kind.ends_with("+json");
+        if is_json && let Ok(content) = serde_json::from_slice(&self.body) {
+            return content;
         }
         Value::String(String::from_utf8_lossy(&self.body).into_owned())
     }
