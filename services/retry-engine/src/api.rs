@@ -1,0 +1,155 @@
+//! `RetryService`: convert, call, convert.
+
+use std::collections::{BTreeSet, HashMap};
+
+use futures_util::{StreamExt, stream};
+use planaria_proto::retry::v1::retry_service_server::RetryService;
+use planaria_proto::retry::v1::{
+    DeadLetterState, GetDeadLetterRequest, GetDeadLetterResponse, ListDeadLettersRequest,
+    ListDeadLettersResponse, ListRetriesRequest, ListRetriesResponse, RedriveDeadLettersRequest,
+    RedriveDeadLettersResponse, RetryNowRequest, RetryNowResponse,
+};
+use planaria_runtime::clock;
+use tonic::{Request, Response, Status};
+
+use crate::config::Config;
+use crate::convert;
+use crate::error::Error;
+use crate::ledger::Ledger;
+use crate::orchestrator::Orchestrator;
+use crate::records::{Retry, RetryKey};
+use crate::{redrive, story};
+
+/// Entries of a page when the caller does not say.
+const PAGE_SIZE_DEFAULT: u32 = 100;
+/// Workflows looked up at the same time to name the tasks of a list.
+const LOOKUPS_AT_ONCE: usize = 8;
+
+pub(crate) struct Api {
+    pub(crate) ledger: Ledger,
+    pub(crate) orchestrator: Orchestrator,
+    pub(crate) config: Config,
+}
+
+#[tonic::async_trait]
+impl RetryService for Api {
+    async fn list_retries(
+        &self,
+        request: Request<ListRetriesRequest>,
+    ) -> Result<Response<ListRetriesResponse>, Status> {
+        let request = request.into_inner();
+        let limit = self.page_size(request.page_size);
+        let retries = self.ledger.store.retries(&request.workflow_id, limit).await;
+        let retries = self.named(retries.map_err(Error::from)?).await;
+        Ok(Response::new(ListRetriesResponse { retries }))
+    }
+
+    async fn retry_now(
+        &self,
+        request: Request<RetryNowRequest>,
+    ) -> Result<Response<RetryNowResponse>, Status> {
+        let id = request.into_inner().id;
+        let Some(key) = RetryKey::parse(&id) else { return Err(Error::RetryNotFound(id).into()) };
+        let found = self.ledger.store.reschedule(&key, clock::now_ms()).await;
+        if !found.map_err(Error::from)? {
+            return Err(Error::RetryNotFound(id).into());
+        }
+        self.ledger.due_changed.notify_one();
+        Ok(Response::new(RetryNowResponse {}))
+    }
+
+    async fn list_dead_letters(
+        &self,
+        request: Request<ListDeadLettersRequest>,
+    ) -> Result<Response<ListDeadLettersResponse>, Status> {
+        let request = request.into_inner();
+        let limit = self.page_size(request.page_size);
+        let state = match request.state() {
+            DeadLetterState::Unspecified => DeadLetterState::Open,
+            state => state,
+        };
+        let before = page::read(&request.page_token)?;
+        let store = &self.ledger.store;
+        let letters = store.dead_letters(state, &request.workflow_id, before, limit).await;
+        let letters = letters.map_err(Error::from)?;
+        let next_page_token = match letters.last() {
+            Some(last) if letters.len() >= limit as usize => page::write(last),
+            _ => String::new(),
+        };
+        let dead_letters = letters.into_iter().map(convert::dead_letter).collect();
+        Ok(Response::new(ListDeadLettersResponse { dead_letters, next_page_token }))
+    }
+
+    async fn get_dead_letter(
+        &self,
+        request: Request<GetDeadLetterRequest>,
+    ) -> Result<Response<GetDeadLetterResponse>, Status> {
+        let id = request.into_inner().id;
+        let letter = self.ledger.store.dead_letter(&id).await.map_err(Error::from)?;
+        let letter = letter.ok_or(Error::DeadLetterNotFound(id))?;
+        let events_max = self.config.story_events_max;
+        let story =
+            story::read(&self.orchestrator, &letter.workflow, &letter.task, events_max).await?;
+        let mut letter = convert::dead_letter(letter);
+        letter.story = story.events.into();
+        letter.arguments = story.arguments;
+        Ok(Response::new(GetDeadLetterResponse { dead_letter: Some(letter) }))
+    }
+
+    async fn redrive_dead_letters(
+        &self,
+        request: Request<RedriveDeadLettersRequest>,
+    ) -> Result<Response<RedriveDeadLettersResponse>, Status> {
+        let ids = request.into_inner().ids;
+        let outcomes =
+            redrive::redrive_all(&self.ledger, &self.orchestrator, &self.config, ids).await?;
+        Ok(Response::new(RedriveDeadLettersResponse { outcomes }))
+    }
+}
+
+impl Api {
+    fn page_size(&self, asked: u32) -> u32 {
+        let size = if asked == 0 { PAGE_SIZE_DEFAULT } else { asked };
+        size.min(self.config.page_size_max.max(1))
+    }
+
+    /// With the names of their tasks, which only the orchestrator knows. While it is away, the
+    /// list is shown without them.
+    async fn named(&self, retries: Vec<Retry>) -> Vec<planaria_proto::retry::v1::Retry> {
+        let workflows: BTreeSet<_> =
+            retries.iter().map(|retry| retry.key.workflow.clone()).collect();
+        let names: HashMap<String, HashMap<u32, String>> = stream::iter(workflows)
+            .map(|workflow| async {
+                let tasks = self.orchestrator.tasks(&workflow).await.unwrap_or_default();
+                (workflow, tasks)
+            })
+            .buffer_unordered(LOOKUPS_AT_ONCE)
+            .collect()
+            .await;
+        let name = |key: &RetryKey| names.get(&key.workflow)?.get(&key.frame).cloned();
+        let named = retries.into_iter().map(|retry| {
+            let task = name(&retry.key).unwrap_or_default();
+            convert::retry(retry, task)
+        });
+        named.collect()
+    }
+}
+
+/// Page tokens: where the last page ended.
+mod page {
+    use crate::error::Error;
+    use crate::records::DeadLetter;
+
+    pub(super) fn write(last: &DeadLetter) -> String {
+        format!("{}-{}", last.created_at_ms, last.id)
+    }
+
+    pub(super) fn read(token: &str) -> Result<Option<(u64, String)>, Error> {
+        if token.is_empty() {
+            return Ok(None);
+        }
+        let (created_at_ms, id) = token.split_once('-').ok_or(Error::PageTokenInvalid)?;
+        let created_at_ms = created_at_ms.parse().map_err(|_| Error::PageTokenInvalid)?;
+        Ok(Some((created_at_ms, id.to_owned())))
+    }
+}

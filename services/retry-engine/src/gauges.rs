@@ -1,0 +1,43 @@
+//! What the retry engine counts.
+
+use planaria_runtime::Metrics;
+use planaria_runtime::metrics::{Counter, Family, Gauge, Histogram, Labels};
+
+/// Cheap to clone; all clones count together.
+#[derive(Debug, Clone)]
+pub(crate) struct Gauges {
+    decisions: Family<Labels, Counter>,
+    repairs: Family<Labels, Counter>,
+    pub(crate) lateness: Histogram,
+    pub(crate) hand_off_failures: Counter,
+    pub(crate) dead_letters: Counter,
+    pub(crate) dead_letters_open: Gauge,
+    pub(crate) retries_waiting: Gauge,
+    pub(crate) log_gaps: Counter,
+}
+
+impl Gauges {
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        Self {
+            decisions: metrics.counters("decisions", "Decisions about failures"),
+            repairs: metrics.counters("repairs", "Repairs of the retry engine's own records"),
+            lateness: metrics
+                .seconds("retry_lateness_seconds", "From a retry's due time to its hand-off"),
+            hand_off_failures: metrics
+                .counter("hand_off_failures", "Calls that handed decisions over and failed"),
+            dead_letters: metrics.counter("dead_letters", "Dead letters written"),
+            dead_letters_open: metrics.gauge("dead_letters_open", "Dead letters that are open"),
+            retries_waiting: metrics.gauge("retries_waiting", "Decisions not handed over yet"),
+            log_gaps: metrics.counter("log_gaps", "Times the log was trimmed before it was read"),
+        }
+    }
+
+    pub(crate) fn decided(&self, give_up_reason: &str) {
+        let decision = if give_up_reason.is_empty() { "RETRY" } else { give_up_reason };
+        self.decisions.get_or_create(&vec![("decision", decision.to_owned())]).inc();
+    }
+
+    pub(crate) fn repaired(&self, kind: &str) {
+        self.repairs.get_or_create(&vec![("kind", kind.to_owned())]).inc();
+    }
+}

@@ -1,0 +1,32 @@
+//! The retry engine: whether and when a failed function task is tried again, and what the system
+//! gave up on.
+//!
+//! It follows the orchestrator's log and keeps what it derived in its own store, together with its
+//! place in the log; so it continues after any end where it was. It never touches a workflow: it
+//! tells the orchestrator "now" or "give up", as often as it takes, and the orchestrator makes
+//! that count once.
+
+mod api;
+mod config;
+mod convert;
+mod derive;
+mod error;
+mod follower;
+mod gauges;
+mod hand_off;
+mod ledger;
+mod orchestrator;
+mod reconciler;
+mod records;
+mod redrive;
+mod sqlite;
+mod store;
+mod story;
+mod wiring;
+
+pub use config::Config;
+pub use error::Error;
+pub use wiring::build;
+
+/// The service's name in settings, the directory and on the command line.
+pub const NAME: &str = "retry-engine";
