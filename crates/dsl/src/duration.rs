@@ -23,12 +23,8 @@ pub(crate) fn parse(text: &str) -> Result<u64, String> {
     if date.is_empty() && time.is_empty() {
         return Err(wrong());
     }
-    let date_units = [
-        ('Y', 365 * 86_400_000),
-        ('M', 30 * 86_400_000),
-        ('W', 7 * 86_400_000),
-        ('D', 86_400_000),
-    ];
+    let date_units =
+        [('Y', 365 * 86_400_000), ('M', 30 * 86_400_000), ('W', 7 * 86_400_000), ('D', 86_400_000)];
     let time_units = [('H', 3_600_000), ('M', 60_000), ('S', 1000)];
     let days = sum(date, &date_units).ok_or_else(wrong)?;
     let hours = sum(time, &time_units).ok_or_else(wrong)?;
@@ -65,9 +61,11 @@ fn scaled(number: &str, unit_ms: u64) -> Option<u64> {
 
 /// What an expression yielded, as milliseconds: an ISO 8601 string or an inline object.
 pub(crate) fn from_json(value: &serde_json::Value) -> Result<u64, String> {
-    let wrong = || "a duration must be an ISO 8601 string or an object of days, hours, minutes, \
+    let wrong = || {
+        "a duration must be an ISO 8601 string or an object of days, hours, minutes, \
                     seconds, milliseconds"
-        .to_owned();
+            .to_owned()
+    };
     match value {
         serde_json::Value::String(text) => parse(text),
         serde_json::Value::Object(members) if !members.is_empty() => {

@@ -91,7 +91,11 @@ mod tests {
     #[test]
     fn variables_are_top_level_members() {
         check("https://a/{petId}", r#"{"petId": 1}"#, Ok("https://a/1"));
-        check("https://a/{x}/b?c={y}", r#"{"x": "a/b é", "y": true}"#, Ok("https://a/a%2Fb%20%C3%A9/b?c=true"));
+        check(
+            "https://a/{x}/b?c={y}",
+            r#"{"x": "a/b é", "y": true}"#,
+            Ok("https://a/a%2Fb%20%C3%A9/b?c=true"),
+        );
         check("https://a/{pet.id}", r#"{"pet": {"id": 1}, "pet.id": 2}"#, Ok("https://a/2"));
         check("https://a/{none}", "{}", Ok("https://a/"));
         check("https://a/{x}", r#"{"x": [1]}"#, Err(()));

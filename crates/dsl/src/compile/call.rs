@@ -30,9 +30,9 @@ impl<'d> Builder<'d> {
             return;
         }
         let Some((function, version)) = self.function_name(subject, text) else { return };
-        let arguments = task.get("with").and_then(|with| {
-            self.open_object(&with).then(|| self.template(&with)).flatten()
-        });
+        let arguments = task
+            .get("with")
+            .and_then(|with| self.open_object(&with).then(|| self.template(&with)).flatten());
         self.call_function(task, id, function, version, arguments);
     }
 

@@ -88,11 +88,16 @@ impl Builder<'_> {
     }
 
     /// One of some words.
-    pub(super) fn word(&mut self, place: &Place<'_>, words: &[&'static str]) -> Option<&'static str> {
+    pub(super) fn word(
+        &mut self,
+        place: &Place<'_>,
+        words: &[&'static str],
+    ) -> Option<&'static str> {
         let text = self.text(place)?;
         let word = words.iter().find(|word| **word == text).copied();
         if word.is_none() {
-            let message = format!("{text:?} is not one of {}{}", words.join(", "), nearest(text, words));
+            let message =
+                format!("{text:?} is not one of {}{}", words.join(", "), nearest(text, words));
             self.wrong(place, reason::VALUE_INVALID, message);
         }
         word

@@ -60,7 +60,8 @@ impl<'d> Builder<'d> {
         if !self.object(subject, &["to", "read"]) {
             return;
         }
-        let read = subject.get("read").and_then(|read| self.word(&read, &["data", "envelope", "raw"]));
+        let read =
+            subject.get("read").and_then(|read| self.word(&read, &["data", "envelope", "raw"]));
         let read = match read {
             Some("envelope") => Read::Envelope,
             Some("raw") => Read::Raw,

@@ -90,7 +90,12 @@ impl<'d> Builder<'d> {
         if !begins || !text.chars().all(word) {
             let message = format!("{text:?} cannot be a variable: letters, digits and _");
             self.wrong(&place, reason::VALUE_INVALID, message);
-        } else if self.variables.iter().take(super::builder::RUNTIME_ARGUMENTS_COUNT).any(|taken| taken[1..] == *text) {
+        } else if self
+            .variables
+            .iter()
+            .take(super::builder::RUNTIME_ARGUMENTS_COUNT)
+            .any(|taken| taken[1..] == *text)
+        {
             let message = format!("${text} has a meaning of its own");
             self.wrong(&place, reason::VALUE_INVALID, message);
         }

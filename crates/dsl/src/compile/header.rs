@@ -58,7 +58,8 @@ impl<'d> Builder<'d> {
         let Some(place) = self.required(document, "dsl") else { return };
         let Some(text) = self.text(&place) else { return };
         if !matches!(text, "1.0.0" | "1.0.1" | "1.0.2" | "1.0.3") {
-            let message = format!("version {text:?} of the language is not 1.0.3 (or 1.0.0 to 1.0.2)");
+            let message =
+                format!("version {text:?} of the language is not 1.0.3 (or 1.0.0 to 1.0.2)");
             self.wrong(&place, reason::VERSION_UNSUPPORTED, message);
         }
     }

@@ -37,10 +37,10 @@ impl<'d> Place<'d> {
     pub(crate) fn items(&self) -> impl Iterator<Item = Self> + use<'d> {
         let pointer = self.pointer.clone();
         let items = self.tree.items().unwrap_or_default();
-        items.iter().enumerate().map(move |(position, tree)| Self {
-            tree,
-            pointer: format!("{pointer}/{position}"),
-        })
+        items
+            .iter()
+            .enumerate()
+            .map(move |(position, tree)| Self { tree, pointer: format!("{pointer}/{position}") })
     }
 
     /// A problem of this place.

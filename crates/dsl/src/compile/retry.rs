@@ -26,9 +26,9 @@ impl<'d> Builder<'d> {
         let when = place.get("when").and_then(|when| self.expression(&when));
         let except_when = place.get("exceptWhen").and_then(|when| self.expression(&when));
         let retry = place.get("retry").and_then(|retry| self.retry(&retry));
-        let handler = place.get("do").map(|list| {
-            self.body(&list, &format!("{reference}/catch/do"), "catch", id)
-        });
+        let handler = place
+            .get("do")
+            .map(|list| self.body(&list, &format!("{reference}/catch/do"), "catch", id));
         self.variables.truncate(outside);
         let catch = Catch {
             errors: errors.unwrap_or_default(),

@@ -181,8 +181,10 @@ impl<'d> Builder<'d> {
         let present: Vec<_> = KINDS.iter().filter(|(key, _)| place.get(key).is_some()).collect();
         let (kind, keys) = match present.as_slice() {
             [] => {
-                let all: Vec<&str> =
-                    COMMON_KEYS.into_iter().chain(KINDS.iter().flat_map(|kind| kind.1).copied()).collect();
+                let all: Vec<&str> = COMMON_KEYS
+                    .into_iter()
+                    .chain(KINDS.iter().flat_map(|kind| kind.1).copied())
+                    .collect();
                 self.object(place, &all);
                 let kinds: Vec<&str> = KINDS.iter().map(|(key, _)| *key).collect();
                 let message = format!("a task needs one of {}", kinds.join(", "));

@@ -297,7 +297,10 @@ mod tests {
 
     #[test]
     fn yaml_and_json_read_alike() {
-        assert_eq!(json("a: [1, 'two', null]\nb: {c: true}"), json(r#"{"a":[1,"two",null],"b":{"c":true}}"#));
+        assert_eq!(
+            json("a: [1, 'two', null]\nb: {c: true}"),
+            json(r#"{"a":[1,"two",null],"b":{"c":true}}"#)
+        );
         assert_eq!(json("{\n\t\"a\": \"\\u00e9\\/\\ud83d\\ude00\"\n}"), "{\"a\":\"é/😀\"}");
     }
 

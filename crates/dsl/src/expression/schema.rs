@@ -82,10 +82,12 @@ pub(crate) fn validate(validator: &Validator, value: &serde_json::Value) -> Resu
 /// Counts the values of a schema and says whether it is plain.
 fn survey(schema: &serde_json::Value) -> (usize, bool) {
     match schema {
-        serde_json::Value::Object(members) => members.iter().fold((1, true), |total, (key, value)| {
-            let (nodes, plain) = survey(value);
-            (total.0 + nodes, total.1 && plain && !COSTLY.contains(&key.as_str()))
-        }),
+        serde_json::Value::Object(members) => {
+            members.iter().fold((1, true), |total, (key, value)| {
+                let (nodes, plain) = survey(value);
+                (total.0 + nodes, total.1 && plain && !COSTLY.contains(&key.as_str()))
+            })
+        }
         serde_json::Value::Array(items) => items.iter().fold((1, true), |total, item| {
             let (nodes, plain) = survey(item);
             (total.0 + nodes, total.1 && plain)

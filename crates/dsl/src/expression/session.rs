@@ -181,9 +181,7 @@ impl Evaluator for MemoEvaluator<'_> {
             Some(validator) => {
                 Some(schema::validate(validator, &value.to_value()).map(|()| value.clone()))
             }
-            None => {
-                self.ask(|| Work::Schema { schema: schema.clone(), value: value.clone() })
-            }
+            None => self.ask(|| Work::Schema { schema: schema.clone(), value: value.clone() }),
         };
         match answer {
             None => Evaluation::Pending,

@@ -101,8 +101,9 @@ fn write_into(value: &Val, max: usize, depth: usize, into: &mut Vec<u8>) -> Resu
                     into.push(b',');
                 }
                 let Val::TStr(key) = key else {
-                    return Err("the expression yielded an object with a key that is no string"
-                        .to_owned());
+                    return Err(
+                        "the expression yielded an object with a key that is no string".to_owned()
+                    );
                 };
                 write_text(key, into);
                 into.push(b':');

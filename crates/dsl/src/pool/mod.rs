@@ -104,7 +104,9 @@ impl ExpressionPool {
         let asked = Request::encode(&request);
         if asked.len() > self.config.frame_bytes_max {
             let most = self.config.frame_bytes_max;
-            return Err(format!("the expression's input and arguments have more than {most} bytes"));
+            return Err(format!(
+                "the expression's input and arguments have more than {most} bytes"
+            ));
         }
         let results = self.exchange(namespace, &asked).await?;
         settle(request, results)

@@ -88,11 +88,7 @@ impl Queue {
         state.idle.len() + state.busy
     }
 
-    fn join(
-        &self,
-        state: &mut State,
-        namespace: &str,
-    ) -> Result<oneshot::Receiver<Grant>, String> {
+    fn join(&self, state: &mut State, namespace: &str) -> Result<oneshot::Receiver<Grant>, String> {
         let line = state.waiting.iter_mut().find(|line| line.namespace == namespace);
         let length = line.as_ref().map_or(0, |line| line.waiters.len());
         if state.waiting_count >= self.waiting_max || length >= self.waiting_per_namespace_max {

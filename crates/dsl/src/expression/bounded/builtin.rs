@@ -17,7 +17,9 @@ pub(super) fn run(machine: &Machine<'_>, builtin: Builtin, input: Val) -> Result
             machine.charge_whole(&input)?;
             Ok(text_value(input.to_string()))
         }
-        Builtin::Downcase => text(machine, &input).map(|text| text_value(text.to_ascii_lowercase())),
+        Builtin::Downcase => {
+            text(machine, &input).map(|text| text_value(text.to_ascii_lowercase()))
+        }
         Builtin::Upcase => text(machine, &input).map(|text| text_value(text.to_ascii_uppercase())),
         Builtin::Floor => rounded(input, f64::floor),
         Builtin::Ceil => rounded(input, f64::ceil),

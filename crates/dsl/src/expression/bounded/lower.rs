@@ -176,10 +176,9 @@ impl<'a> Lowering<'a> {
             BinaryOp::And => Filter::Logic(left, false, right),
             BinaryOp::Math(operator) => Filter::Math(left, *operator, right),
             BinaryOp::Cmp(operator) => Filter::Compare(left, *operator, right),
-            BinaryOp::Assign
-            | BinaryOp::Update
-            | BinaryOp::UpdateMath(_)
-            | BinaryOp::UpdateAlt => return None,
+            BinaryOp::Assign | BinaryOp::Update | BinaryOp::UpdateMath(_) | BinaryOp::UpdateAlt => {
+                return None;
+            }
         })
     }
 

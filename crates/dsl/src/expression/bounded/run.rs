@@ -140,19 +140,21 @@ impl Machine<'_> {
                 })?;
                 out(items.into_iter().collect())
             }
-            Filter::Member(key, value) => self.pairs(key, value, scope, input, &mut |key, value| {
-                if !matches!(key, Val::TStr(_)) {
-                    return Err(Stop::Escalate);
-                }
-                out(Val::from_map([(key, value)]).map_err(Stop::Error)?)
-            }),
+            Filter::Member(key, value) => {
+                self.pairs(key, value, scope, input, &mut |key, value| {
+                    if !matches!(key, Val::TStr(_)) {
+                        return Err(Stop::Escalate);
+                    }
+                    out(Val::from_map([(key, value)]).map_err(Stop::Error)?)
+                })
+            }
             Filter::Negate(inner) => self.eval(inner, scope, input, &mut |value| {
                 plain_number(&value)?;
                 out((-value).map_err(Stop::Error)?)
             }),
-            Filter::Pipe(left, right) => self.eval(left, scope, input, &mut |value| {
-                self.eval(right, scope, value, out)
-            }),
+            Filter::Pipe(left, right) => {
+                self.eval(left, scope, input, &mut |value| self.eval(right, scope, value, out))
+            }
             Filter::Bind(left, right) => self.eval(left, scope, input.clone(), &mut |value| {
                 let inner = Locals { value, outer: scope };
                 self.eval(right, Some(&inner), input.clone(), out)

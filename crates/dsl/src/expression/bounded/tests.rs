@@ -99,13 +99,34 @@ fn programs() -> impl Strategy<Value = String> {
     leaf.prop_recursive(4, 32, 3, |inner| {
         let two = (inner.clone(), inner.clone());
         let operator = prop_oneof![
-            Just("+"), Just("-"), Just("*"), Just("/"), Just("%"), Just("=="), Just("!="),
-            Just("<"), Just("<="), Just(">"), Just(">="), Just("and"), Just("or"), Just("//"),
-            Just(","), Just("|"),
+            Just("+"),
+            Just("-"),
+            Just("*"),
+            Just("/"),
+            Just("%"),
+            Just("=="),
+            Just("!="),
+            Just("<"),
+            Just("<="),
+            Just(">"),
+            Just(">="),
+            Just("and"),
+            Just("or"),
+            Just("//"),
+            Just(","),
+            Just("|"),
         ];
         let call = prop_oneof![
-            Just("map"), Just("select"), Just("any"), Just("all"), Just("add"), Just("has"),
-            Just("startswith"), Just("endswith"), Just("ltrimstr"), Just("rtrimstr"),
+            Just("map"),
+            Just("select"),
+            Just("any"),
+            Just("all"),
+            Just("add"),
+            Just("has"),
+            Just("startswith"),
+            Just("endswith"),
+            Just("ltrimstr"),
+            Just("rtrimstr"),
         ];
         prop_oneof![
             4 => (two.clone(), operator).prop_map(|((l, r), op)| format!("({l} {op} {r})")),
