@@ -20,7 +20,8 @@ pub(crate) fn is_behind_hop(metadata: &MetadataMap) -> bool {
 ///
 /// A reset concerns the one stream: whoever is in between has lost the worker, or the worker has
 /// cancelled it. Everything else that HTTP/2 tells concerns the whole connection; behind a gateway
-/// that is the gateway's.
+/// that is the gateway's. A reset as cancelled, which is what a gateway sends for a worker that was
+/// killed, does not come here: tonic makes it the same end as that of a stream ended in order.
 #[must_use]
 pub fn classify(status: &Status, behind_hop: bool) -> Option<Loss> {
     let mut source = status.source();

@@ -168,13 +168,14 @@ async fn a_detector_that_was_stopped_holds_its_verdicts() {
     });
     let _beating = Worker::connect(address, "beating", "1").await.keep_beating();
     let resetting = Worker::connect(address, "resetting", "1").await;
+    let message = resetting.message.clone();
+    let resetting = resetting.keep_beating();
     mesh.quiet(2_500).await;
     let (release, released) = std::sync::mpsc::channel::<()>();
     block.send(released).unwrap();
     poke.send(()).await.unwrap();
     mesh.quiet(500).await;
     // While the detector is stopped, one worker loses its stream and resumes.
-    let message = resetting.message.clone();
     drop(resetting);
     let resumed =
         tokio::spawn(

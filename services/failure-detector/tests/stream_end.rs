@@ -137,10 +137,10 @@ async fn every_end_is_told_apart() {
     for hop in [false, true] {
         let lost = if hop { Loss::Hop } else { Loss::Connection };
         for (end, expected) in [
-            (End::Reset(Reason::CANCEL), Some(Loss::Reset)),
             (End::Reset(Reason::INTERNAL_ERROR), Some(Loss::Reset)),
             (End::Reset(Reason::REFUSED_STREAM), Some(Loss::Reset)),
-            // What HTTP/2 calls no error arrives as an end in order.
+            // These arrive as an end in order, which is evidence just as well.
+            (End::Reset(Reason::CANCEL), Some(Loss::Closed)),
             (End::Reset(Reason::NO_ERROR), Some(Loss::Closed)),
             (End::HalfClose, Some(Loss::Closed)),
             (End::Killed, Some(lost)),

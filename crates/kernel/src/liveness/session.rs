@@ -43,7 +43,7 @@ pub struct Watch {
 pub enum Loss {
     /// It was reset: the worker's side went, however many proxies stand between.
     Reset,
-    /// The worker ended it.
+    /// It ended without a goodbye, or was cancelled: the worker's side went too.
     Closed,
     /// The connection went, and it was the worker's own.
     Connection,
@@ -56,7 +56,7 @@ pub enum Loss {
 pub enum Cause {
     /// The heartbeat stream was reset.
     StreamReset,
-    /// The heartbeat stream was ended without a goodbye.
+    /// The heartbeat stream ended, or was cancelled, without a goodbye.
     StreamClosed,
     /// The worker's connection was lost.
     ConnectionLost,
@@ -78,7 +78,7 @@ impl Cause {
     pub fn words(self) -> &'static str {
         match self {
             Self::StreamReset => "its heartbeat stream was reset",
-            Self::StreamClosed => "it ended its heartbeat stream without a goodbye",
+            Self::StreamClosed => "its heartbeat stream ended without a goodbye",
             Self::ConnectionLost => "its connection was lost",
             Self::PullStreamReset => "its pull stream was reset and its heartbeat stream is gone",
             Self::HeartbeatsStopped => "its heartbeats stopped",
