@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use expect_test::{Expect, expect};
+use expect_test::{expect, expect_file};
 use planaria_dsl::{Limits, compile, compile_within};
 use planaria_kernel::definition::{Backoff, DurationValue, Kind, Then};
 
@@ -18,21 +18,14 @@ fn problems(source: &str) -> String {
 }
 
 #[track_caller]
-fn check(body: &str, expected: Expect) {
-    expected.assert_eq(&problems(&format!("{HEADER}{body}")));
+fn check(name: &str, body: &str) {
+    expect_file![format!("./problems/{name}.txt")].assert_eq(&problems(&format!("{HEADER}{body}")));
 }
 
 #[test]
 fn the_header_is_checked() {
     let source = "document: { dsl: '0.9', namespace: -a, name: a_b, version: '1', titel: x }\n";
-    expect![[r#"
-        KEY_MISSING 1:1: "do" is missing here
-        VERSION_UNSUPPORTED 1:18: /document/dsl: version "0.9" of the language is not 1.0.3 (or 1.0.0 to 1.0.2)
-        VALUE_INVALID 1:36: /document/namespace: "-a" is not a valid namespace: letters, digits and inner hyphens, at most 63
-        VALUE_INVALID 1:46: /document/name: "a_b" is not a valid name: letters, digits and inner hyphens, at most 63
-        VALUE_INVALID 1:60: /document/version: "1" is not a semantic version such as 1.0.0
-        KEY_UNKNOWN 1:65: /document/titel: the key "titel" is unknown here; did you mean "title"?
-    "#]].assert_eq(&problems(source));
+    expect_file!["./problems/header.txt"].assert_eq(&problems(source));
     expect![[r#"
         TYPE_MISMATCH 1:1: expected an object, found an array
     "#]]
@@ -63,28 +56,7 @@ do:
 schedule: { every: PT1H }
 evaluate: { language: js, mode: loose }
 ";
-    check(
-        body,
-        expect![[r#"
-        EXPRESSION_INVALID 3:24: /do/0/first/set/a: expected term at the end of the expression
-        REFERENCE_UNKNOWN 3:45: /do/0/first/then: "thrid" is neither a task of the same list nor continue, exit or end; did you mean "third"?
-        KEY_MISSING 4:13: /do/1/second: a task needs one of call, emit, for, fork, listen, raise, run, set, switch, try, wait, do
-        KEY_UNKNOWN 4:15: /do/1/second/cal: the key "cal" is unknown here; did you mean "call"?
-        VALUE_INVALID 5:20: /do/2/third/wait: "30S" is not an ISO 8601 duration such as PT1M30S
-        KEY_UNKNOWN 5:25: /do/2/third/iff: the key "iff" is unknown here; did you mean "if"?
-        VALUE_INVALID 6:21: /do/3/fourth/call: "1" is not a semantic version such as 1.0.0
-        TYPE_MISMATCH 7:5: /do/4: expected an object with one member: its name and what it is
-        EXPRESSION_FORBIDDEN 8:24: /do/5/fifth/set/a: an expression may not use env
-        EXPRESSION_INVALID 8:44: /do/5/fifth/set/b: there is no variable $nope here
-        EXPRESSION_INVALID 8:61: /do/5/fifth/set/c: there is no filter nope/0
-        REFERENCE_UNKNOWN 9:30: /do/6/sixth/raise/error: use.errors has no "missing"
-        VALUE_INVALID 10:20: /do/7/seventh/do: the list is empty
-        REFERENCE_UNKNOWN 11:63: /do/8/eighth/fork/branches/0/x/then: a branch runs by itself: it cannot go to "y", only continue, exit or end
-        NOT_SUPPORTED_YET 12:11: /schedule: a schedule is not supported yet
-        NOT_SUPPORTED_YET 13:23: /evaluate/language: an expression language other than jq is not supported yet
-        NOT_SUPPORTED_YET 13:33: /evaluate/mode: the mode "loose" is not supported yet
-    "#]],
-    );
+    check("all", body);
 }
 
 #[test]
@@ -104,22 +76,7 @@ do:
   - c: { call: 'pay:1.0.0@elsewhere' }
   - d: { for: { in: 3, each: 1x }, do: [ { x: { set: { y: '${ $item }' } } } ] }
 ";
-    check(
-        body,
-        expect![[r#"
-        REFERENCE_CYCLE 4:33: /use/functions/again/do/0/x/call: the function "again" calls itself
-        NOT_SUPPORTED_YET 5:29: /use/functions/unused/run/shell: run: shell is not supported yet
-        KEY_MISSING 7:30: /use/timeouts/long/after: a duration needs days, hours, minutes, seconds or milliseconds
-        KEY_UNKNOWN 7:32: /use/timeouts/long/after/weeks: the key "weeks" is unknown here; known are days, hours, minutes, seconds, milliseconds
-        REFERENCE_UNKNOWN 9:32: /do/0/a/timeout: use.timeouts has no "lnog"; did you mean "long"?
-        VALUE_INVALID 12:20: /do/1/b/catch/as: $context has a meaning of its own
-        REFERENCE_UNKNOWN 12:36: /do/1/b/catch/retry: use.retries has no "solw"; did you mean "slow"?
-        NOT_SUPPORTED_YET 13:16: /do/2/c/call: a catalog other than the default one is not supported yet
-        TYPE_MISMATCH 14:21: /do/3/d/for/in: expected an expression or an array, found a number
-        VALUE_INVALID 14:30: /do/3/d/for/each: "1x" cannot be a variable: letters, digits and _
-        EXPRESSION_INVALID 14:59: /do/3/d/do/0/x/set/y: there is no variable $item here
-    "#]],
-    );
+    check("references", body);
 }
 
 #[test]
@@ -131,15 +88,7 @@ do:
   - b: { set: { a: 1 }, output: { schema: { document: { $ref: 'https://a.example/b' } } } }
   - c: { set: { a: 1 }, output: { schema: { format: avro, document: {} } } }
 ";
-    check(
-        body,
-        expect![[r#"
-        SCHEMA_INVALID 2:44: /input/schema/document: not a valid JSON schema: "nonsense" is not valid under any of the schemas listed in the 'anyOf' keyword
-        NOT_SUPPORTED_YET 4:54: /do/0/a/input/schema/resource: a schema in an external resource is not supported yet
-        SCHEMA_INVALID 5:55: /do/1/b/output/schema/document: not a valid JSON schema: Resource 'https://a.example/b' is not present in a registry and retrieving it failed: `resolve-http` feature or a custom resolver is required to resolve external schemas via HTTP
-        NOT_SUPPORTED_YET 6:53: /do/2/c/output/schema/format: a schema format other than json is not supported yet
-    "#]],
-    );
+    check("schemas", body);
 }
 
 #[test]
@@ -152,16 +101,7 @@ do:
   - d: { listen: { to: { one: { with: { type: x }, correlate: { a: { from: .b } } } } } }
   - e: { listen: { to: { one: { with: { type: x } } }, read: all } }
 ";
-    check(
-        body,
-        expect![[r#"
-        KEY_MISSING 3:33: /do/0/a/emit/event/with: "type" is missing here
-        KEY_UNKNOWN 4:51: /do/1/b/emit/event/with/myKey: "myKey" cannot be an event attribute: a to z and 0 to 9 only
-        KEY_MISSING 5:39: /do/2/c/listen/to/one/with: a filter needs at least one attribute
-        NOT_SUPPORTED_YET 6:63: /do/3/d/listen/to/one/correlate: correlate is not supported yet
-        VALUE_INVALID 7:62: /do/4/e/listen/read: "all" is not one of data, envelope, raw; known are data, envelope, raw
-    "#]],
-    );
+    check("events", body);
 }
 
 #[test]
@@ -171,20 +111,11 @@ do:
   - a: { call: http, with: { method: get, endpoint: 'https://a/{+b}', output: text } }
   - b: { call: http, with: { endpoint: 'https://a', headers: { a: 1 }, body: 1, redirect: 1 } }
   - c: { call: http }
-  - d: { call: http, with: { method: get, endpoint: { uri: 'https://a', authentication: { basic: { username: a } } } } }
+  - d:
+      call: http
+      with: { method: get, endpoint: { uri: 'https://a', authentication: { basic: { username: a } } } }
 ";
-    check(
-        body,
-        expect![[r#"
-        VALUE_INVALID 3:53: /do/0/a/with/endpoint: URI templates have no operator '+', only {name}
-        VALUE_INVALID 3:79: /do/0/a/with/output: "text" is not one of raw, content, response; known are raw, content, response
-        KEY_MISSING 4:28: /do/1/b/with: "method" is missing here
-        TYPE_MISMATCH 4:67: /do/1/b/with/headers/a: expected a string, found a number
-        TYPE_MISMATCH 4:91: /do/1/b/with/redirect: expected a boolean, found a number
-        KEY_MISSING 5:8: /do/2/c: "with" is missing here
-        KEY_MISSING 6:98: /do/3/d/with/endpoint/authentication/basic: "password" is missing here
-    "#]],
-    );
+    check("http", body);
 }
 
 #[test]
@@ -196,7 +127,8 @@ do:
       call: reserve-stock:1.2.0@default
       with: { sku: '${ .sku }' }
       timeout: { after: { minutes: 1, seconds: 30 } }
-      metadata: { planaria: { queue: fast, priority: 5, heartbeat: PT2S, labels: { region: eu }, retry: { attempts: 3 } } }
+      metadata:
+        planaria: { queue: fast, priority: 5, heartbeat: PT2S, retry: { attempts: 3 } }
   - loop:
       for: { in: .items, each: line }
       while: $line != null
@@ -311,7 +243,7 @@ fn expansion_of_functions_is_bounded() {
         let below = level - 1;
         let _ = writeln!(
             source,
-            "    f{level}: {{ do: [ {{ a: {{ call: f{below} }} }}, {{ b: {{ call: f{below} }} }} ] }}"
+            "    f{level}: {{ do: [{{ a: {{ call: f{below} }} }}, {{ b: {{ call: f{below} }} }}] }}"
         );
     }
     source.push_str("do: [ { a: { call: f39 } } ]\n");

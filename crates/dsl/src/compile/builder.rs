@@ -30,6 +30,8 @@ pub(crate) struct Builder<'d> {
     pub(super) expanding: Vec<String>,
     /// The names of the reusable functions that were called.
     pub(super) called: BTreeSet<String>,
+    /// The names of the reusable retry policies that were used.
+    pub(super) retried: BTreeSet<String>,
     nodes: Vec<Node>,
     definitions: Vec<String>,
     problems: Vec<Problem>,
@@ -87,6 +89,7 @@ impl<'d> Builder<'d> {
             jumps: Vec::new(),
             expanding: Vec::new(),
             called: BTreeSet::new(),
+            retried: BTreeSet::new(),
             nodes: Vec::new(),
             definitions: Vec::new(),
             problems: Vec::new(),

@@ -96,8 +96,7 @@ impl Builder<'_> {
         let text = self.text(place)?;
         let word = words.iter().find(|word| **word == text).copied();
         if word.is_none() {
-            let message =
-                format!("{text:?} is not one of {}{}", words.join(", "), nearest(text, words));
+            let message = format!("{text:?} is not one of {}", words.join(", "));
             self.wrong(place, reason::VALUE_INVALID, message);
         }
         word

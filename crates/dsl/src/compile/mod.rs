@@ -74,6 +74,9 @@ const STACK_BYTES: usize = 256 * 1024 * 1024;
 
 /// Compiles a document, YAML or JSON, within the default limits.
 ///
+/// Blocks for some milliseconds, on a thread of its own with a large stack: not for a thread of
+/// an asynchronous runtime.
+///
 /// # Errors
 /// All problems that were found, in document order as far as they have a place; never empty.
 pub fn compile(source: &[u8]) -> Result<Compiled, Vec<Problem>> {
@@ -110,6 +113,6 @@ fn compile_here(source: &[u8], limits: &Limits) -> Result<Compiled, Vec<Problem>
     let header = builder.header(&root);
     builder.reusable(&root);
     builder.workflow(&root);
-    builder.unused_functions();
+    builder.unused();
     builder.finish(header, tree.to_json())
 }

@@ -75,18 +75,18 @@ impl<'d> Builder<'d> {
         filter
     }
 
-    /// Checks the keys of a retry policy.
-    pub(super) fn retry_keys(&mut self, place: &Place<'_>) -> bool {
-        self.object(place, &["when", "exceptWhen", "delay", "backoff", "limit", "jitter"])
-    }
-
     /// A retry policy: inline, or the name of one of `use.retries`.
     fn retry(&mut self, place: &Place<'d>) -> Option<TryRetry> {
-        let policy = match place.tree.text() {
-            Some(name) => self.reusable_named(place, "retries", name)?,
-            None => place.clone(),
-        };
-        if !self.retry_keys(&policy) {
+        let Some(name) = place.tree.text() else { return self.policy(place) };
+        let policy = self.reusable_named(place, "retries", name)?;
+        self.retried.insert(name.to_owned());
+        self.policy(&policy)
+    }
+
+    /// A retry policy itself.
+    pub(super) fn policy(&mut self, policy: &Place<'d>) -> Option<TryRetry> {
+        const KEYS: [&str; 6] = ["when", "exceptWhen", "delay", "backoff", "limit", "jitter"];
+        if !self.object(policy, &KEYS) {
             return None;
         }
         let when = policy.get("when").and_then(|when| self.expression(&when));

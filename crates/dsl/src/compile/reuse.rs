@@ -36,7 +36,6 @@ impl<'d> Builder<'d> {
         }
         for (key, check) in [
             ("errors", Self::check_error as fn(&mut Self, &Place<'d>)),
-            ("retries", Self::check_retry),
             ("timeouts", Self::check_timeout),
         ] {
             let Some(place) = section.get(key) else { continue };
@@ -44,21 +43,15 @@ impl<'d> Builder<'d> {
                 place.members().for_each(|(_, member)| check(self, &member));
             }
         }
-        if let Some(functions) = section.get("functions") {
-            self.open_object(&functions);
+        for key in ["functions", "retries"] {
+            if let Some(place) = section.get(key) {
+                self.open_object(&place);
+            }
         }
     }
 
     fn check_error(&mut self, place: &Place<'d>) {
         self.error(place);
-    }
-
-    fn check_retry(&mut self, place: &Place<'d>) {
-        // The variable of the catch is not known here: the policy is checked where it is used,
-        // with the name that the catch gives its error.
-        if self.open_object(place) {
-            self.retry_keys(place);
-        }
     }
 
     fn check_timeout(&mut self, place: &Place<'d>) {
@@ -85,8 +78,17 @@ impl<'d> Builder<'d> {
         found
     }
 
-    /// Checks the reusable functions that nothing calls.
-    pub(super) fn unused_functions(&mut self) {
+    /// Checks the reusable functions and retry policies that nothing uses. What is used was
+    /// checked there, with the variables that it may use there.
+    pub(super) fn unused(&mut self) {
+        let retries = self.root.get("use").and_then(|section| section.get("retries"));
+        for (name, policy) in retries.iter().flat_map(Place::members) {
+            if !self.retried.contains(name) {
+                self.variables.push(super::flow::dollar("error"));
+                self.policy(&policy);
+                self.variables.pop();
+            }
+        }
         let section = self.root.get("use").and_then(|section| section.get("functions"));
         for (name, function) in section.iter().flat_map(Place::members) {
             if self.called.contains(name) {

@@ -1,7 +1,5 @@
 //! The runtime arguments of an expression, built from what the workflow machine shows.
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
 use planaria_kernel::Json;
 use planaria_kernel::definition::Scope;
@@ -97,12 +95,10 @@ fn instant(unix_ms: u64) -> String {
     let (seconds, milliseconds) = (unix_ms / 1000, unix_ms % 1000);
     let (year, month, day) = civil(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    let mut text = String::new();
-    let _ = write!(
-        text,
-        r#"{{"iso8601":"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z","epoch":{{"seconds":{seconds},"milliseconds":{unix_ms}}}}}"#
-    );
-    text
+    let date = format!("{year:04}-{month:02}-{day:02}");
+    let time = format!("{hour:02}:{minute:02}:{second:02}.{milliseconds:03}");
+    let epoch = format!(r#"{{"seconds":{seconds},"milliseconds":{unix_ms}}}"#);
+    format!(r#"{{"iso8601":"{date}T{time}Z","epoch":{epoch}}}"#)
 }
 
 /// Year, month and day of a day counted from 1970-01-01 (Howard Hinnant's `civil_from_days`).

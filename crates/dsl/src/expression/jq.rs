@@ -4,7 +4,7 @@
 //! environment, further inputs, the clock, the local time zone, messages, ending the process.
 
 use jaq_core::load::{self, Arena, File, Loader, lex, parse};
-use jaq_core::{Ctx, DataT, Vars, compile, data, native, unwrap_valr};
+use jaq_core::{Ctx, Vars, compile, data, native, unwrap_valr};
 use jaq_json::Val;
 
 /// Values and functions that compiled programs work with.
@@ -87,17 +87,14 @@ impl Engine {
             .load(&arena, File { code: text, path: () })
             .map_err(|errors| explain_load(text, errors))?;
         compile::Compiler::default()
-            .with_funs(functions::<Data>())
+            .with_funs(functions())
             .with_global_vars(variables.iter().copied())
             .compile(modules)
             .map_err(|errors| explain_compile(&errors))
     }
 }
 
-fn functions<D: DataT>() -> impl Iterator<Item = native::Fun<D>>
-where
-    for<'a> D: DataT<V<'a> = Val>,
-{
+fn functions() -> impl Iterator<Item = native::Fun<Data>> {
     let all = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs());
     all.filter(|(name, ..)| !NATIVES_LEFT_OUT.contains(name))
 }

@@ -39,27 +39,27 @@ pub(super) fn run(machine: &Machine<'_>, builtin: Builtin, input: Val) -> Result
 pub(super) fn run_with(
     machine: &Machine<'_>,
     builtin: BuiltinWith,
-    input: Val,
+    input: &Val,
     argument: Val,
 ) -> Result<Val, Stop> {
     match builtin {
         BuiltinWith::Error => Err(Stop::Error(jaq_core::Error::new(argument))),
-        BuiltinWith::Has => has(machine, &input, &argument),
+        BuiltinWith::Has => has(machine, input, &argument),
         BuiltinWith::StartsWith => {
-            let (text, fix) = (text(machine, &input)?, text(machine, &argument)?);
+            let (text, fix) = (text(machine, input)?, text(machine, &argument)?);
             Ok(Val::from(text.starts_with(fix)))
         }
         BuiltinWith::EndsWith => {
-            let (text, fix) = (text(machine, &input)?, text(machine, &argument)?);
+            let (text, fix) = (text(machine, input)?, text(machine, &argument)?);
             Ok(Val::from(text.ends_with(fix)))
         }
         BuiltinWith::TrimStart => {
-            let (whole, fix) = (text(machine, &input)?, text(machine, &argument)?);
+            let (whole, fix) = (text(machine, input)?, text(machine, &argument)?);
             let rest = whole.strip_prefix(fix).map(text_value);
             Ok(rest.unwrap_or_else(|| input.clone()))
         }
         BuiltinWith::TrimEnd => {
-            let (whole, fix) = (text(machine, &input)?, text(machine, &argument)?);
+            let (whole, fix) = (text(machine, input)?, text(machine, &argument)?);
             let rest = whole.strip_suffix(fix).map(text_value);
             Ok(rest.unwrap_or_else(|| input.clone()))
         }

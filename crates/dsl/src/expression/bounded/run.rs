@@ -132,26 +132,6 @@ impl Machine<'_> {
             Filter::Path(head, steps) => self.eval(head, scope, input.clone(), &mut |value| {
                 self.path(steps, scope, &input, value, out)
             }),
-            Filter::Array(inner) => {
-                let mut items = Vec::new();
-                self.eval(inner, scope, input, &mut |item| {
-                    items.push(item);
-                    self.charge(1)
-                })?;
-                out(items.into_iter().collect())
-            }
-            Filter::Member(key, value) => {
-                self.pairs(key, value, scope, input, &mut |key, value| {
-                    if !matches!(key, Val::TStr(_)) {
-                        return Err(Stop::Escalate);
-                    }
-                    out(Val::from_map([(key, value)]).map_err(Stop::Error)?)
-                })
-            }
-            Filter::Negate(inner) => self.eval(inner, scope, input, &mut |value| {
-                plain_number(&value)?;
-                out((-value).map_err(Stop::Error)?)
-            }),
             Filter::Pipe(left, right) => {
                 self.eval(left, scope, input, &mut |value| self.eval(right, scope, value, out))
             }
@@ -173,17 +153,6 @@ impl Machine<'_> {
                     self.eval(right, scope, input.clone(), &mut answer)
                 })
             }
-            Filter::Math(left, operator, right) => {
-                self.pairs(left, right, scope, input, &mut |left, right| {
-                    out(self.math(left, *operator, right)?)
-                })
-            }
-            Filter::Compare(left, operator, right) => {
-                self.pairs(left, right, scope, input, &mut |left, right| {
-                    self.charge_comparison(&left, &right)?;
-                    out(Val::from(operator.run(&left, &right)))
-                })
-            }
             Filter::If(condition, then, otherwise) => {
                 self.eval(condition, scope, input.clone(), &mut |value| {
                     let branch = if value.as_bool() { then } else { otherwise };
@@ -191,11 +160,38 @@ impl Machine<'_> {
                 })
             }
             Filter::Try(inner) => self.attempt(inner, scope, input, out),
+            _ => self.eval_value(filter, scope, input, out),
+        }
+    }
+
+    /// Filters that make values rather than direct their flow.
+    fn eval_value(&self, filter: &Filter, scope: Scope<'_>, input: Val, out: Out<'_>) -> Flow {
+        match filter {
+            Filter::Array(inner) => {
+                let mut items = Vec::new();
+                self.eval(inner, scope, input, &mut |item| {
+                    items.push(item);
+                    self.charge(1)
+                })?;
+                out(items.into_iter().collect())
+            }
+            Filter::Member(key, value) => {
+                self.pairs(key, value, scope, input, &mut |key, value| {
+                    if !matches!(key, Val::TStr(_)) {
+                        return Err(Stop::Escalate);
+                    }
+                    out(Val::from_map([(key, value)]).map_err(Stop::Error)?)
+                })
+            }
+            Filter::Negate(inner) => self.eval(inner, scope, input, &mut |value| {
+                plain_number(&value)?;
+                out((-value).map_err(Stop::Error)?)
+            }),
             Filter::Empty => Ok(()),
             Filter::Builtin(builtin) => out(builtin::run(self, *builtin, input)?),
             Filter::BuiltinWith(builtin, argument) => {
                 self.eval(argument, scope, input.clone(), &mut |argument| {
-                    out(builtin::run_with(self, *builtin, input.clone(), argument)?)
+                    out(builtin::run_with(self, *builtin, &input, argument)?)
                 })
             }
             Filter::Add(items) => {
@@ -210,6 +206,18 @@ impl Machine<'_> {
             Filter::Quantify(any, items, condition) => {
                 out(Val::from(self.quantify(*any, items, condition, scope, input)?))
             }
+            Filter::Math(left, operator, right) => {
+                self.pairs(left, right, scope, input, &mut |left, right| {
+                    out(self.math(left, *operator, right)?)
+                })
+            }
+            Filter::Compare(left, operator, right) => {
+                self.pairs(left, right, scope, input, &mut |left, right| {
+                    self.charge_comparison(&left, &right)?;
+                    out(Val::from(operator.run(&left, &right)))
+                })
+            }
+            _ => Err(Stop::Escalate),
         }
     }
 
