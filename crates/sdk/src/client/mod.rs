@@ -8,7 +8,8 @@ mod workflows;
 
 use std::time::Duration;
 
-use planaria_proto::failure_detector::v1::failure_detector_service_client::FailureDetectorServiceClient;
+use detector::FailureDetectorServiceClient;
+use planaria_proto::failure_detector::v1::failure_detector_service_client as detector;
 use planaria_proto::monitoring::v1::monitoring_service_client::MonitoringServiceClient;
 use planaria_proto::notification::v1::notification_service_client::NotificationServiceClient;
 use planaria_proto::retry::v1::retry_service_client::RetryServiceClient;

@@ -104,7 +104,8 @@ impl WorkerBuilder {
     }
 
     /// A function that blocks its thread: it gets one of its own. Such a function cannot be
-    /// stopped from outside; it has to look at [`Context::is_cancelled`].
+    /// stopped from outside; it has to look at [`Context::is_cancelled`], and the program's runtime
+    /// waits for it at the end.
     pub fn blocking_function<F, I, O>(
         mut self,
         name: impl Into<String>,

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use planaria_proto::failure_detector::v1::failure_detector_service_client::FailureDetectorServiceClient;
+use planaria_proto::failure_detector::v1::failure_detector_service_client as detector;
 use planaria_proto::failure_detector::v1::{HeartbeatRequest, HeartbeatResponse, WorkerFacts};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -14,6 +15,7 @@ use tonic::{Status, Streaming};
 
 use super::core::{Core, Session};
 use super::lease::Lease;
+use crate::attempt::Attempt;
 use crate::backoff::Backoff;
 use crate::channel::MESSAGE_BYTES_MAX;
 use crate::clock;
@@ -57,7 +59,7 @@ impl Heart {
         lease: &Lease,
         backoff: &mut Backoff,
     ) -> Result<(), Status> {
-        let mut client = FailureDetectorServiceClient::new(core.address.open())
+        let mut client = detector::FailureDetectorServiceClient::new(core.address.open())
             .max_decoding_message_size(MESSAGE_BYTES_MAX);
         let (beats, outgoing) = mpsc::channel(BEATS_MAX);
         let mut told = Told::default();
@@ -113,7 +115,7 @@ impl Heart {
     ) -> HeartbeatRequest {
         let mut checkpoint_bytes = 0;
         let mut checkpoints = HashMap::new();
-        let describe = |attempt: &std::sync::Arc<crate::attempt::Attempt>| {
+        let describe = |attempt: &Arc<Attempt>| {
             let known = told.checkpoints.get(attempt.id()).copied().unwrap_or(0);
             let full = checkpoint_bytes >= CHECKPOINT_BYTES_MAX;
             let (running, number) = attempt.describe(if full { u64::MAX } else { known });

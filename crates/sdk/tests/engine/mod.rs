@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use planaria_proto::failure_detector::v1::HeartbeatRequest;
-use planaria_proto::failure_detector::v1::failure_detector_service_server::FailureDetectorServiceServer;
+use planaria_proto::failure_detector::v1::failure_detector_service_server as detector;
 use planaria_proto::task::v1::result::Outcome;
 use planaria_proto::task::v1::task_service_server::TaskServiceServer;
 use planaria_proto::task::v1::{
@@ -137,7 +137,7 @@ impl Engine {
             tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
         let server = tonic::transport::Server::builder()
             .add_service(TaskServiceServer::new(shared.clone()))
-            .add_service(FailureDetectorServiceServer::new(shared))
+            .add_service(detector::FailureDetectorServiceServer::new(shared))
             .serve_with_incoming(incoming);
         runtime.spawn(async move { server.await.unwrap() });
         self.runtime = Some(runtime);
