@@ -158,10 +158,42 @@ fn completions(shell: clap_complete::Shell, output: Output) -> Result<(), Error>
 
 #[cfg(test)]
 mod tests {
+    use expect_test::expect_file;
+
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    /// Every command with its arguments: a change here is a change for everybody's scripts.
+    #[test]
+    fn every_command_explains_itself() {
+        let mut text = String::new();
+        explain(&mut Arguments::command().term_width(100), &mut text);
+        expect_file!["../tests/help.txt"].assert_eq(&text);
+    }
+
+    fn explain(command: &mut clap::Command, text: &mut String) {
+        command.build();
+        // The version moves with every release and says nothing about arguments.
+        let help = command.render_help().to_string();
+        text.push_str(&format!("{}\n\n", help.trim_end()));
+        for inner in command.get_subcommands_mut() {
+            if inner.get_name() != "help" && !inner.is_hide_set() {
+                text.push_str("--------\n");
+                explain(inner, text);
+            }
+        }
+    }
+
+    #[test]
+    fn options_of_everywhere_may_stand_anywhere() {
+        let words = ["planaria", "workflow", "list", "-o", "json", "--addr", "http://h:1"];
+        let arguments = Arguments::try_parse_from(words).unwrap();
+        assert_eq!(arguments.global.output, Format::Json);
+        assert_eq!(arguments.global.addr.as_deref(), Some("http://h:1"));
+        assert!(matches!(arguments.command, Command::Workflow(_)));
     }
 }

@@ -14,7 +14,12 @@ mod host;
 mod output;
 
 use error::Error;
+use planaria_dsl::evaluator_child;
 
 fn main() -> ExitCode {
+    // The sandbox of expressions: before anything else, so that it opens and keeps nothing.
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == evaluator_child::ARGUMENT) {
+        return evaluator_child::main();
+    }
     arguments::run()
 }

@@ -12,7 +12,7 @@ use crate::client::{Backoff, Client, watch};
 /// One thing that happened.
 pub(super) enum Scene {
     Order(WatchWorkflowResponse),
-    Healing(Healing),
+    Healing(Box<Healing>),
 }
 
 /// Brings what happens to one workflow and every healing, until the workflow has ended.
@@ -40,7 +40,7 @@ async fn healings(client: &Client, scenes: &mpsc::UnboundedSender<Scene>) {
             let mut stream = response.into_inner();
             while let Ok(Some(message)) = stream.message().await {
                 for healing in message.healings {
-                    let _heard = scenes.send(Scene::Healing(healing));
+                    let _heard = scenes.send(Scene::Healing(Box::new(healing)));
                 }
             }
         }
