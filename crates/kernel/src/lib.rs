@@ -8,6 +8,7 @@ pub mod definition;
 mod json;
 pub mod liveness;
 pub mod retry;
+pub mod repair;
 pub mod time;
 pub mod workflow;
 

@@ -37,7 +37,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     );
 
     let start = ledger.store.position().await?.map_or(Start::Oldest, Start::After);
-    let topics = [Topic::Attempt, Topic::Workflow];
+    let topics = [Topic::Attempt, Topic::Fault];
     let channel = deps.directory.channel(ORCHESTRATOR);
     let readiness = service.health.part("store");
     readiness.set(true);

@@ -11,24 +11,28 @@ use crate::workflow::{
 impl Machine<'_, '_> {
     /// Walks until everything waits for somebody, a value is pending, or the limit is reached.
     pub(super) fn run(&mut self) {
+        match self.walk() {
+            Ok(()) if self.workflow.can_continue() => self.step.effects.push(Effect::Continue),
+            Ok(()) => {}
+            Err(Stop::Pending) => self.step.pending = true,
+            // Only the workflow itself is left to blame.
+            Err(Stop::Error(error)) => self.fault_workflow(FrameId(0), error),
+        }
+    }
+
+    fn walk(&mut self) -> Result<(), Stop> {
         for _ in 0..self.around.limits.local_steps_max {
-            match self.step_once() {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(Stop::Pending) => {
-                    self.step.pending = true;
-                    return;
-                }
-                // Only the workflow itself is left to blame.
-                Err(Stop::Error(error)) => {
-                    self.fault_workflow(FrameId(0), error);
-                    return;
-                }
+            if !self.step_once()? {
+                return Ok(());
             }
         }
-        if self.workflow.can_continue() {
-            self.step.effects.push(Effect::Continue);
+        // The state does not say that events are to be matched: whoever continues after a crash
+        // would not know.
+        if self.match_events && self.workflow.phase == Phase::Running {
+            self.match_events = false;
+            self.bring_events_together()?;
         }
+        Ok(())
     }
 
     /// One step; whether there may be another.
@@ -38,6 +42,11 @@ impl Machine<'_, '_> {
             Phase::Suspended => return self.finish_one(),
             _ => return Ok(false),
         }
+        if let Some(output) = self.workflow.root_output.clone() {
+            self.record(Fact::WorkflowCompleted { output });
+            self.step.effects.push(Effect::End);
+            return Ok(false);
+        }
         if self.workflow.seq >= self.around.limits.history_events_max {
             let limit = self.around.limits.history_events_max;
             let detail = format!("the history has {limit} events, which is the limit");
@@ -46,11 +55,6 @@ impl Machine<'_, '_> {
         if self.workflow.seq == 1 && self.workflow.frames.is_empty() {
             self.enter(&Entry::root())?;
             return Ok(true);
-        }
-        if let Some(output) = self.workflow.root_output.clone() {
-            self.record(Fact::WorkflowCompleted { output });
-            self.step.effects.push(Effect::End);
-            return Ok(false);
         }
         let Some(&id) = self.workflow.ready.first() else {
             if self.match_events {
@@ -91,9 +95,9 @@ impl Machine<'_, '_> {
                 self.propagate(id, &error)
             }
             (FrameState::Entering, _) => self.enter(&Entry::again(id, frame)),
-            (FrameState::Finishing { output, execution }, _) => {
-                let (output, execution) = (output.clone(), execution.clone());
-                self.finish(id, output, node.then, execution)
+            (FrameState::Finishing { output }, _) => {
+                let output = output.clone();
+                self.finish(id, output, node.then, None)
             }
             (FrameState::Sequence { position, value, ended, .. }, Kind::Do { children }) => {
                 match children.get(*position) {

@@ -141,11 +141,14 @@ impl Machine<'_, '_> {
                 self.record(Fact::WorkflowStarted { input });
                 Ok(())
             }
-            Input::Continue => Ok(()),
+            Input::Continue => {
+                // A step that ended pending may have left events and tasks apart.
+                self.match_events = true;
+                Ok(())
+            }
             Input::Returned { frame, output, execution } if live => {
                 self.open_call(frame)?;
-                self.set_finishing(frame, output, Some(execution));
-                Ok(())
+                self.complete(frame, output, Some(execution))
             }
             Input::AttemptFailed(failed) if live => {
                 self.open_call(failed.frame)?;
@@ -200,17 +203,22 @@ impl Machine<'_, '_> {
             .ok_or_else(|| Rejected::NotOpen.into())
     }
 
-    /// The frame has its raw output. Not a fact: it is one with the completion that follows.
-    pub(super) fn set_finishing(
+    /// The task has its raw output: it completes, or what makes its output of it fails. At once,
+    /// before anything else that is ready: a result that is not in the facts would be lost.
+    fn complete(
         &mut self,
         id: FrameId,
         output: Json,
         execution: Option<super::Execution>,
-    ) {
-        if let Some(frame) = self.workflow.frames.get_mut(&id) {
-            frame.state = FrameState::Finishing { output, execution };
+    ) -> Result<(), Refusal> {
+        let Some(node) = self.node_of(id) else { return Ok(()) };
+        let then = self.workflow.graph.node(node).then;
+        match self.finish(id, output, then, execution) {
+            Ok(()) => {}
+            Err(Stop::Error(error)) => self.fault(id, error),
+            Err(Stop::Pending) => return Err(Refusal::Pending),
         }
-        self.workflow.settle(id);
+        Ok(())
     }
 
     fn timer_fired(&mut self, id: FrameId, timer: Timer) -> Result<(), Refusal> {
@@ -225,8 +233,7 @@ impl Machine<'_, '_> {
             }
             (Timer::Wait, FrameState::Wait { .. }) => {
                 let output = frame.input.clone();
-                self.set_finishing(id, output, None);
-                Ok(())
+                self.complete(id, output, None)
             }
             (Timer::Retry, FrameState::Try { stage: TryStage::Delay { .. }, .. }) => {
                 self.record(Fact::RetryStarted { frame: id });
@@ -263,6 +270,7 @@ impl Machine<'_, '_> {
     ) {
         self.end_below(id);
         self.workflow.ending_effects_of(id, &mut self.step.effects);
+        self.end_competitors(id);
         self.record(Fact::TaskCompleted(TaskCompleted {
             frame: id,
             output,

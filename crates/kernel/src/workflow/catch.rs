@@ -7,6 +7,12 @@ use crate::workflow::{
 };
 use crate::Json;
 
+/// A try catches an error.
+struct Answer {
+    /// When the body runs again; `None` = the error is handled.
+    retry_at_ms: Option<u64>,
+}
+
 impl Machine<'_, '_> {
     /// Looks for the innermost try that catches the error of a faulted frame.
     pub(super) fn propagate(&mut self, from: FrameId, error: &ErrorObject) -> Result<(), Stop> {
@@ -20,13 +26,18 @@ impl Machine<'_, '_> {
             else {
                 continue;
             };
-            if self.catches(&frame, catch, error)? {
-                let retry_at_ms = match &catch.retry {
-                    Some(retry) => self.next_run(&frame, catch, retry, *retries, error)?,
-                    None => None,
-                };
-                self.caught(id, error.clone(), retry_at_ms);
-                return Ok(());
+            match self.answer(&frame, catch, *retries, error) {
+                Ok(None) => {}
+                Ok(Some(Answer { retry_at_ms })) => {
+                    self.caught(id, error.clone(), retry_at_ms);
+                    return Ok(());
+                }
+                // The catch itself fails: that is the try's own error, and goes outward from it.
+                Err(Stop::Error(failed)) => {
+                    self.fault(id, failed);
+                    return Ok(());
+                }
+                Err(Stop::Pending) => return Err(Stop::Pending),
             }
         }
         if self.workflow.phase == Phase::Running {
@@ -41,6 +52,24 @@ impl Machine<'_, '_> {
         if let Some(due_ms) = retry_at_ms {
             self.step.effects.push(Effect::Arm { frame: id, timer: Timer::Retry, due_ms });
         }
+    }
+
+    /// What a try answers to an error from its body; `None` = it does not catch it.
+    fn answer(
+        &mut self,
+        frame: &Frame,
+        catch: &Catch,
+        retries: u32,
+        error: &ErrorObject,
+    ) -> Result<Option<Answer>, Stop> {
+        if !self.catches(frame, catch, error)? {
+            return Ok(None);
+        }
+        let retry_at_ms = match &catch.retry {
+            Some(retry) => self.next_run(frame, catch, retry, retries, error)?,
+            None => None,
+        };
+        Ok(Some(Answer { retry_at_ms }))
     }
 
     fn catches(&mut self, frame: &Frame, catch: &Catch, error: &ErrorObject) -> Result<bool, Stop> {

@@ -4,7 +4,7 @@ use crate::Json;
 use crate::definition::{Kind, Node, NodeId};
 use crate::workflow::apply::{Machine, Stop, View};
 use crate::workflow::{
-    Detail, Fact, Frame, FrameId, FrameState, TaskStarted, TryStage, Variables,
+    Detail, Fact, Frame, FrameId, TaskStarted, Variables,
 };
 
 /// A task about to be entered.
@@ -129,7 +129,8 @@ impl Machine<'_, '_> {
     ) -> Result<Option<Entered>, Stop> {
         let now_ms = self.around.now_ms;
         let before = View { variables, ..View::entering(entry.node, raw_input, now_ms) };
-        if let (Some(condition), None) = (node.condition, &entry.again)
+        // Also when it is entered again: the fault may have been the condition's.
+        if let Some(condition) = node.condition
             && !self.evaluate(condition, &before)?.is_true()
         {
             return Ok(None);
@@ -178,10 +179,11 @@ impl Machine<'_, '_> {
 
     fn run_limit(&self, entry: &Entry) -> Option<crate::definition::DurationValue> {
         let parent = self.workflow.frames.get(&entry.parent?)?;
-        let FrameState::Try { stage: TryStage::Start, .. } = &parent.state else { return None };
-        let Kind::Try { catch, .. } = &self.workflow.graph.node(parent.node).kind else {
-            return None;
-        };
-        catch.retry.as_ref()?.attempt_duration
+        match &self.workflow.graph.node(parent.node).kind {
+            Kind::Try { body, catch } if *body == entry.node => {
+                catch.retry.as_ref()?.attempt_duration
+            }
+            _ => None,
+        }
     }
 }

@@ -59,6 +59,8 @@ impl Machine<'_, '_> {
             self.step.effects.push(Effect::Disarm { frame: id, timer: Timer::Timeout });
         }
         self.end_competitors(id);
+        // A filter may see the context: what nobody wanted may be wanted now.
+        self.match_events |= context.is_some();
         self.record(Fact::TaskCompleted(TaskCompleted {
             frame: id,
             output,
@@ -71,7 +73,7 @@ impl Machine<'_, '_> {
     }
 
     /// The first branch of a competing fork to complete ends the others.
-    fn end_competitors(&mut self, id: FrameId) {
+    pub(super) fn end_competitors(&mut self, id: FrameId) {
         let parent = self.workflow.frames.get(&id).and_then(|frame| frame.parent);
         let Some((parent, fork)) =
             parent.and_then(|parent| Some((parent, self.workflow.frames.get(&parent)?)))

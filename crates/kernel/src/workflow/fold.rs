@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use crate::Json;
-use crate::definition::{Graph, Kind, Then};
+use crate::definition::{Graph, Kind, NodeId, Then};
+use crate::workflow::rerun;
 use crate::workflow::{
     Detail, Fact, Frame, FrameId, FrameState, Phase, ReceivedEvent, Recorded, Rerun,
     TaskCompleted, TaskStarted, TryStage, Variables, Workflow,
@@ -15,13 +16,11 @@ impl Workflow {
     #[must_use]
     pub fn fold(id: &Arc<str>, graph: &Arc<Graph>, history: &[Recorded]) -> Self {
         let mut workflow = Self::new(id.clone(), graph.clone());
-        for (position, recorded) in history.iter().enumerate() {
-            if let Fact::WorkflowRerun(rerun) = &recorded.fact {
-                let before = usize::try_from(rerun.from_seq.saturating_sub(1)).unwrap_or(0);
-                workflow = Self::fold(id, graph, &history[..before.min(position)]);
-                workflow.seq = position as u64;
+        for stretch in rerun::valid(history) {
+            workflow.seq = stretch.start as u64;
+            for recorded in &history[stretch] {
+                workflow.record(&recorded.fact, recorded.at_ms);
             }
-            workflow.record(&recorded.fact, recorded.at_ms);
         }
         workflow
     }
@@ -47,18 +46,24 @@ impl Workflow {
                 self.root_output = None;
             }
             Fact::WorkflowRetried { .. } => self.retried(at_ms),
-            Fact::WorkflowRerun(rerun) => self.rerun(rerun),
+            Fact::WorkflowRerun(rerun) => self.rerun(rerun, at_ms),
             Fact::TaskStarted(started) => self.task_started(started, at_ms),
             Fact::TaskCompleted(completed) => self.task_completed(completed),
-            Fact::TaskSkipped { parent, .. } => self.task_skipped(*parent),
+            Fact::TaskSkipped { node, parent } => self.task_skipped(*node, *parent),
             Fact::TaskFaulted { frame, error } => {
                 self.remove_descendants(*frame);
+                if let Some(frame) = self.frames.get_mut(frame) {
+                    frame.timeout_at_ms = None;
+                }
                 self.set_state(*frame, FrameState::Faulted { error: error.clone() });
             }
             Fact::AttemptFailed(failed) => {
                 if let Some(frame) = self.frames.get_mut(&failed.frame) {
                     frame.attempts = frame.attempts.max(failed.execution.attempt);
                     frame.failures = failed.failure;
+                    frame.last_error = Some(failed.error.clone());
+                    frame.hopeless =
+                        !failed.retryable || failed.failure >= failed.policy.attempts_max;
                 }
             }
             Fact::AttemptLost(lost) => {
@@ -78,7 +83,7 @@ impl Workflow {
             Fact::RetryStarted { frame } => self.set_stage(*frame, TryStage::Start, 0),
             Fact::EventEmitted { frame, event } => {
                 let output = event.clone();
-                self.set_state(*frame, FrameState::Finishing { output, execution: None });
+                self.set_state(*frame, FrameState::Finishing { output });
             }
             Fact::EventReceived { receipt, id, event } => {
                 self.event_ids.insert(id.clone());
@@ -88,7 +93,7 @@ impl Workflow {
             Fact::EventConsumed { frame, receipt } => {
                 if let Some(received) = self.inbox.remove(receipt) {
                     let output = self.reading(*frame, &received.event);
-                    self.set_state(*frame, FrameState::Finishing { output, execution: None });
+                    self.set_state(*frame, FrameState::Finishing { output });
                 }
             }
         }
@@ -105,15 +110,10 @@ impl Workflow {
 
     fn retried(&mut self, at_ms: u64) {
         self.phase = Phase::Running;
-        let mut again = Vec::new();
-        for (&id, frame) in &mut self.frames {
-            let lasts = frame.timeout_at_ms.map(|at| at.saturating_sub(frame.started_at_ms));
-            frame.timeout_at_ms = lasts.map(|lasts| at_ms + lasts);
-            frame.started_at_ms = at_ms;
-            if matches!(frame.state, FrameState::Faulted { .. }) {
-                again.push(id);
-            }
-        }
+        self.begin_timeouts_anew(at_ms);
+        let faulted = |frame: &Frame| matches!(frame.state, FrameState::Faulted { .. });
+        let again: Vec<FrameId> =
+            self.frames.iter().filter(|(_, frame)| faulted(frame)).map(|(&id, _)| id).collect();
         for id in again {
             if let Some(frame) = self.frames.get_mut(&id) {
                 frame.failures = 0;
@@ -123,11 +123,29 @@ impl Workflow {
         }
     }
 
-    fn rerun(&mut self, rerun: &Rerun) {
+    /// The time that a workflow lay still is nobody's fault.
+    fn begin_timeouts_anew(&mut self, at_ms: u64) {
+        for frame in self.frames.values_mut() {
+            let lasts = frame.timeout_at_ms.map(|at| at.saturating_sub(frame.started_at_ms));
+            frame.timeout_at_ms = lasts.map(|lasts| at_ms.saturating_add(lasts));
+            frame.started_at_ms = at_ms;
+        }
+    }
+
+    fn rerun(&mut self, rerun: &Rerun, at_ms: u64) {
         self.phase = Phase::Running;
+        self.begin_timeouts_anew(at_ms);
         self.last_frame = rerun.frame_base;
         self.attempt_base = rerun.attempt_base;
         let Some(input) = &rerun.input else { return };
+        let entering = |frame: &&mut Frame| {
+            frame.node == rerun.node && frame.state == FrameState::Entering
+        };
+        // It faulted and was tried again there: its input stands in its own frame.
+        if let Some(frame) = self.frames.values_mut().find(entering) {
+            frame.raw_input = input.clone();
+            return;
+        }
         let holder = self.graph.node(rerun.node).parent;
         let holds = |frame: &Frame| Some(frame.node) == holder && frame.state.is_ready();
         let Some(frame) = self.frames.values_mut().find(|frame| holds(frame)) else { return };
@@ -139,8 +157,10 @@ impl Workflow {
     fn task_started(&mut self, started: &TaskStarted, at_ms: u64) {
         let (raw_input, variables) = self.child_data(started);
         let previous = self.frames.get(&started.frame);
-        let (attempts, failures, losses) =
-            previous.map_or((0, 0, 0), |frame| (frame.attempts, frame.failures, frame.losses));
+        // A worker may still hold the attempt that ran when the frame faulted.
+        let (attempts, failures, losses) = previous.map_or((0, 0, 0), |frame| {
+            (frame.attempts.max(self.attempt_base) + 1, frame.failures, frame.losses)
+        });
         let input = started.input.clone().unwrap_or_else(|| raw_input.clone());
         let mut state = FrameState::beginning(&self.graph, started.node, &input);
         match (&started.detail, &mut state) {
@@ -175,6 +195,8 @@ impl Workflow {
             attempts,
             failures,
             losses,
+            last_error: None,
+            hopeless: false,
             state,
         };
         self.frames.insert(started.frame, frame);
@@ -227,15 +249,37 @@ impl Workflow {
         self.settle(id);
     }
 
-    fn task_skipped(&mut self, parent: FrameId) {
+    fn task_skipped(&mut self, node: NodeId, parent: FrameId) {
+        let graph = self.graph.clone();
         let Some(frame) = self.frames.get_mut(&parent) else { return };
         let through = frame.child_input();
-        if let FrameState::Fork { entered, .. } = &mut frame.state {
-            *entered += 1;
-            let branch = *entered - 1;
-            self.child_done(parent, u32::try_from(branch).unwrap_or(u32::MAX), through, None);
-        } else {
-            self.child_done(parent, 0, through, Some(Then::Continue));
+        match (&mut frame.state, &graph.node(frame.node).kind) {
+            (FrameState::Fork { entered, .. }, Kind::Fork { branches, .. }) => {
+                let mut branch = *entered;
+                if branches.get(branch) == Some(&node) {
+                    *entered += 1;
+                } else {
+                    branch = branches.iter().position(|&one| one == node).unwrap_or(branch);
+                    self.remove_entering(node, parent);
+                }
+                self.child_done(parent, u32::try_from(branch).unwrap_or(u32::MAX), through, None);
+            }
+            (state, _) => {
+                if state.has_children() {
+                    self.remove_entering(node, parent);
+                }
+                self.child_done(parent, 0, through, Some(Then::Continue));
+            }
+        }
+    }
+
+    /// A task that was to be entered again after a fault is skipped instead.
+    fn remove_entering(&mut self, node: NodeId, parent: FrameId) {
+        let stands = |frame: &Frame| frame.node == node && frame.parent == Some(parent);
+        let found = self.frames.range(parent..).find(|(_, frame)| stands(frame));
+        if let Some(id) = found.map(|(&id, _)| id) {
+            self.frames.remove(&id);
+            self.ready.remove(&id);
         }
     }
 

@@ -1,5 +1,7 @@
 //! Events: who gets which.
 
+use std::collections::BTreeSet;
+
 use crate::Json;
 use crate::definition::{Kind, Read};
 use crate::workflow::apply::{Machine, Refusal, Rejected, Stop, View};
@@ -52,18 +54,22 @@ impl Machine<'_, '_> {
 
     /// Gives each listening task the oldest event that it wants. Whether somebody got one.
     pub(super) fn bring_events_together(&mut self) -> Result<bool, Stop> {
+        if self.workflow.inbox.is_empty() {
+            return Ok(false);
+        }
+        let inbox: Vec<(u32, Json)> =
+            self.workflow.inbox.iter().map(|(&n, event)| (n, event.event.clone())).collect();
         let mut matches = Vec::new();
-        let mut taken = Vec::new();
+        let mut taken = BTreeSet::new();
         for frame in self.listening() {
-            let inbox: Vec<(u32, Json)> =
-                self.workflow.inbox.iter().map(|(&n, event)| (n, event.event.clone())).collect();
-            for (receipt, event) in inbox {
+            for (receipt, event) in &inbox {
+                let receipt = *receipt;
                 if taken.contains(&receipt) {
                     continue;
                 }
-                match self.wants(frame, &event) {
+                match self.wants(frame, event) {
                     Ok(true) => {
-                        taken.push(receipt);
+                        taken.insert(receipt);
                         matches.push(Ok((frame, receipt)));
                         break;
                     }
@@ -72,11 +78,8 @@ impl Machine<'_, '_> {
                         matches.push(Err((frame, error)));
                         break;
                     }
-                    Err(Stop::Pending) => {
-                        // Asked again, from the start, once the value is known.
-                        self.match_events = true;
-                        return Err(Stop::Pending);
-                    }
+                    // Asked again, from the start, once the value is known.
+                    Err(Stop::Pending) => return Err(Stop::Pending),
                 }
             }
         }

@@ -1,10 +1,30 @@
 //! Going on from an earlier place.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::Json;
 use crate::definition::{Graph, Kind, NodeId};
 use crate::workflow::{Fact, Recorded, Rerun, Workflow};
+
+/// The stretches of a history that led to where the workflow is: what a rerun left behind is not
+/// among them.
+pub(super) fn valid(history: &[Recorded]) -> Vec<Range<usize>> {
+    let mut stretches = Vec::new();
+    let mut end = history.len();
+    for (position, recorded) in history.iter().enumerate().rev() {
+        if position >= end {
+            continue;
+        }
+        if let Fact::WorkflowRerun(rerun) = &recorded.fact {
+            stretches.push(position..end);
+            end = usize::try_from(rerun.from_seq.saturating_sub(1)).unwrap_or(0).min(position);
+        }
+    }
+    stretches.push(0..end);
+    stretches.reverse();
+    stretches
+}
 
 /// A rerun, ready to be committed.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,7 +36,8 @@ pub struct RerunPlan {
 }
 
 impl RerunPlan {
-    /// Plans to go on from the latest run of a task. `None` if the task was never entered, or is
+    /// Plans to go on from the latest run of a task. `None` if the task was never entered (runs
+    /// that an earlier rerun left behind do not count), or is
     /// not a task of a task list (a fork's branch has no input of its own to go on from).
     ///
     /// `attempt_base` is the highest attempt number that was ever handed out in this workflow.
@@ -32,8 +53,12 @@ impl RerunPlan {
         if !matches!(graph.node(holder).kind, Kind::Do { .. }) {
             return None;
         }
-        let entered = history.iter().rposition(|recorded| {
+        let enters = |recorded: &Recorded| {
             matches!(&recorded.fact, Fact::TaskStarted(started) if started.node == node)
+        };
+        let entered = valid(history).into_iter().rev().find_map(|stretch| {
+            let position = history[stretch.clone()].iter().rposition(enters)?;
+            Some(stretch.start + position)
         })?;
         let frame_base = history.iter().filter_map(|recorded| match &recorded.fact {
             Fact::TaskStarted(started) => Some(started.frame.0),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::Json;
 use crate::definition::{Graph, Kind, NodeId};
-use crate::workflow::{Effect, ErrorObject, Execution, FrameId, Timer};
+use crate::workflow::{Effect, ErrorObject, FrameId, Timer};
 
 /// Variables of enclosing tasks, the innermost last.
 pub type Variables = Arc<[(Arc<str>, Json)]>;
@@ -123,6 +123,10 @@ pub struct Frame {
     pub failures: u32,
     /// How often a worker was lost with it.
     pub losses: u32,
+    /// The error of its function's last failure.
+    pub last_error: Option<ErrorObject>,
+    /// Whether that failure was its last by its policy: nobody needs to ask.
+    pub hopeless: bool,
     /// Where it stands.
     pub state: FrameState,
 }
@@ -194,8 +198,6 @@ pub enum FrameState {
     Finishing {
         /// The raw output.
         output: Json,
-        /// The attempt that yielded it.
-        execution: Option<Execution>,
     },
     /// It raised an error.
     Faulted {
@@ -284,10 +286,13 @@ impl Workflow {
     }
 
     /// The effects that must be in force for the frames that are open: what a shell needs after
-    /// a resume, a retry or a rerun, or to check its books.
+    /// a resume, a retry or a rerun, or to check its books. None once the workflow is over.
     #[must_use]
     pub fn standing_effects(&self) -> Vec<Effect> {
         let mut effects = Vec::new();
+        if self.phase.is_over() {
+            return effects;
+        }
         for &id in self.frames.keys() {
             self.standing_effects_of(id, &mut effects);
         }

@@ -1,0 +1,227 @@
+//! `TaskService`: the workers' door.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::Stream;
+use planaria_proto::task::v1::report_results_response::Verdict;
+use planaria_proto::task::v1::result::Outcome as WireOutcome;
+use planaria_proto::task::v1::task_service_server::TaskService;
+use planaria_proto::task::v1::{
+    Acceptance, CloseSessionRequest, CloseSessionResponse, OpenSessionRequest, OpenSessionResponse,
+    PullTasksRequest, PullTasksResponse, RenewSessionRequest, RenewSessionResponse,
+    ReportResultsRequest, ReportResultsResponse, Result as WireResult,
+};
+use planaria_runtime::clock::now_ms;
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_util::sync::WaitForCancellationFutureOwned;
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use super::{Api, invalid};
+use crate::convert::{duration, duration_ms, error_from};
+use crate::engine::{Attempted, Command, Outcome, ReportItem, settled};
+use crate::error::Error;
+use crate::token::parse_attempt_id;
+
+/// Longest name of a worker, function, queue or label.
+const NAME_BYTES_MAX: usize = 128;
+/// Most functions, queues or labels of a worker.
+const NAMES_MAX: usize = 256;
+/// Most attempts that a worker executes at the same time.
+const CAPACITY_MAX: u32 = 10_000;
+/// Most results in one report.
+const RESULTS_MAX: usize = 10_000;
+
+#[tonic::async_trait]
+impl TaskService for Api {
+    type PullTasksStream = Pulled;
+
+    async fn open_session(
+        &self,
+        request: Request<OpenSessionRequest>,
+    ) -> Result<Response<OpenSessionResponse>, Status> {
+        let request = Box::new(request.into_inner());
+        check_session(&request)?;
+        let id = self.engine.ask(|reply| Command::OpenSession(request, reply)).await?;
+        let replicas = self.directory.replicas(crate::NAME).await;
+        Ok(Response::new(OpenSessionResponse {
+            session_id: id.to_string(),
+            replicas: replicas.into_iter().map(|replica| replica.uri.to_string()).collect(),
+            lease: Some(duration(self.config.lease_ms)),
+            heartbeat_interval: Some(duration(self.config.heartbeat_ms)),
+        }))
+    }
+
+    async fn pull_tasks(
+        &self,
+        request: Request<PullTasksRequest>,
+    ) -> Result<Response<Self::PullTasksStream>, Status> {
+        let id = session_id(&request.into_inner().session_id)?;
+        let (sender, assignments) = mpsc::unbounded_channel();
+        self.engine.ask(|reply| Command::Pull(id, sender, reply)).await?;
+        Ok(Response::new(Pulled {
+            assignments: UnboundedReceiverStream::new(assignments),
+            stop: Box::pin(self.stop.clone().cancelled_owned()),
+        }))
+    }
+
+    async fn report_results(
+        &self,
+        request: Request<ReportResultsRequest>,
+    ) -> Result<Response<ReportResultsResponse>, Status> {
+        let results = request.into_inner().results;
+        if results.len() > RESULTS_MAX {
+            let message = format!("has {} results; at most {RESULTS_MAX}", results.len());
+            return Err(invalid("REQUEST_INVALID", "results", message).into());
+        }
+        let mut items = Vec::with_capacity(results.len());
+        let mut answers = Vec::with_capacity(results.len());
+        for result in results {
+            match self.item(result) {
+                Ok(item) => {
+                    let (reply, answer) = oneshot::channel();
+                    items.push((item, reply));
+                    answers.push(Ok(answer));
+                }
+                Err(verdict) => answers.push(Err(verdict)),
+            }
+        }
+        self.engine.send(Command::Report(items)).await?;
+        let mut verdicts = Vec::with_capacity(answers.len());
+        for answer in answers {
+            verdicts.push(match answer {
+                Ok(answer) => verdict(settled(answer).await)?,
+                Err(verdict) => verdict,
+            });
+        }
+        Ok(Response::new(ReportResultsResponse { verdicts }))
+    }
+
+    async fn renew_session(
+        &self,
+        request: Request<RenewSessionRequest>,
+    ) -> Result<Response<RenewSessionResponse>, Status> {
+        let request = request.into_inner();
+        let session = session_id(&request.session_id)?;
+        let seen = Attempted {
+            session,
+            attempts: request.attempt_ids.iter().filter_map(|id| parse_attempt_id(id)).collect(),
+            at_ms: now_ms(),
+            checkpoints: Vec::new(),
+            draining: false,
+        };
+        let answers = self.engine.ask(|reply| Command::Observe(vec![seen], reply)).await?;
+        let abandon = answers.into_iter().next().flatten().ok_or(Error::SessionNotFound)?;
+        let lease = Some(duration(self.config.lease_ms));
+        Ok(Response::new(RenewSessionResponse { lease, abandon }))
+    }
+
+    async fn close_session(
+        &self,
+        request: Request<CloseSessionRequest>,
+    ) -> Result<Response<CloseSessionResponse>, Status> {
+        let request = request.into_inner();
+        let id = session_id(&request.session_id)?;
+        self.engine.ask(|reply| Command::CloseSession(id, request.reason, reply)).await?;
+        Ok(Response::new(CloseSessionResponse {}))
+    }
+}
+
+impl Api {
+    /// A result as the engine takes it, or why it cannot.
+    fn item(&self, result: WireResult) -> Result<ReportItem, Verdict> {
+        let claims = self.tokens.verify(&result.token).ok_or_else(|| {
+            refused(Acceptance::TokenInvalid, "the token is not one of this mesh's")
+        })?;
+        let rejected = |error: &Error| refused(Acceptance::Rejected, error.to_string());
+        let outcome = match result.outcome {
+            None => return Err(refused(Acceptance::Rejected, "the result has no outcome")),
+            Some(WireOutcome::Output(output)) => {
+                let output = self.json("output", output).map_err(|error| rejected(&error))?;
+                Outcome::Output(output)
+            }
+            Some(WireOutcome::Failure(failure)) => Outcome::Failed {
+                error: error_from(failure.error),
+                retryable: failure.retryable,
+                retry_after_ms: failure.retry_after.as_ref().map(duration_ms),
+            },
+            Some(WireOutcome::Release(release)) => {
+                let checkpoint = release
+                    .checkpoint
+                    .map(|checkpoint| self.json("checkpoint", checkpoint))
+                    .transpose()
+                    .map_err(|error| rejected(&error))?;
+                let checkpoint = checkpoint.map(planaria_kernel::Json::into_bytes);
+                Outcome::Released { reason: release.reason, checkpoint }
+            }
+        };
+        Ok(ReportItem { claims, outcome })
+    }
+}
+
+fn refused(acceptance: Acceptance, detail: impl Into<String>) -> Verdict {
+    Verdict { acceptance: acceptance.into(), detail: detail.into() }
+}
+
+/// What became of one result. What is not known fails the whole call, which is safe to repeat.
+fn verdict(outcome: Result<(), Error>) -> Result<Verdict, Error> {
+    match outcome {
+        Ok(()) => Ok(refused(Acceptance::Accepted, "")),
+        Err(error @ (Error::Store(_) | Error::Unavailable)) => Err(error),
+        Err(error) => Ok(refused(Acceptance::Stale, error.to_string())),
+    }
+}
+
+pub(super) fn session_id(text: &str) -> Result<Uuid, Error> {
+    Uuid::try_parse(text).map_err(|_| Error::SessionNotFound)
+}
+
+fn check_session(request: &OpenSessionRequest) -> Result<(), Error> {
+    let wrong = |field: &str, message: String| Err(invalid("SESSION_INVALID", field, message));
+    let named = [("worker_id", &request.worker_id), ("incarnation", &request.incarnation)];
+    for (field, text) in named {
+        if text.is_empty() || text.len() > NAME_BYTES_MAX {
+            return wrong(field, format!("has 1 to {NAME_BYTES_MAX} bytes"));
+        }
+    }
+    if request.functions.is_empty() || request.functions.len() > NAMES_MAX {
+        return wrong("functions", format!("are 1 to {NAMES_MAX}"));
+    }
+    if request.queues.len() > NAMES_MAX || request.labels.len() > NAMES_MAX {
+        return wrong("queues", format!("and labels are at most {NAMES_MAX} each"));
+    }
+    if request.capacity == 0 || request.capacity > CAPACITY_MAX {
+        return wrong("capacity", format!("is 1 to {CAPACITY_MAX}"));
+    }
+    let functions = request.functions.iter().map(|function| &function.name);
+    for name in functions.chain(&request.queues) {
+        if name.is_empty() || name.len() > NAME_BYTES_MAX {
+            return wrong("functions", format!("and queues have names of 1 to {NAME_BYTES_MAX}"));
+        }
+    }
+    Ok(())
+}
+
+/// What a session pulls, until the session is over or this process stops.
+pub(crate) struct Pulled {
+    assignments: UnboundedReceiverStream<PullTasksResponse>,
+    stop: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl Stream for Pulled {
+    type Item = Result<PullTasksResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Poll::Ready(next) = Pin::new(&mut self.assignments).poll_next(context) {
+            return Poll::Ready(next.map(Ok));
+        }
+        match self.stop.as_mut().poll(context) {
+            Poll::Ready(()) => {
+                Poll::Ready(Some(Err(Status::unavailable("the orchestrator is leaving"))))
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}

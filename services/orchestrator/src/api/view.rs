@@ -1,0 +1,270 @@
+//! Workflows as clients see them, told from row, history and open tasks.
+
+use std::collections::{BTreeMap, HashMap};
+
+use planaria_proto::types::v1::{Phase, WorkflowError};
+use planaria_proto::workflow::v1::history_event::Event;
+use planaria_proto::workflow::v1::{
+    HistoryEvent, TaskRun, WatchWorkflowResponse, Workflow as WorkflowMessage,
+};
+use tokio::sync::mpsc;
+use tonic::Status;
+use uuid::Uuid;
+
+use super::definition::reference;
+use super::{Api, workflow_id};
+use crate::convert::{history, timestamp};
+use crate::engine::{Command, WatchItem, json_payload};
+use crate::error::Error;
+use crate::store::{SessionRow, TaskRow, TaskState, WorkflowRow};
+
+/// One workflow with its tasks.
+pub(super) async fn workflow(api: &Api, id: &str) -> Result<WorkflowMessage, Error> {
+    let stored = api.store.workflow(workflow_id(id)?).await?;
+    let stored = stored.ok_or_else(|| Error::WorkflowNotFound(id.to_owned()))?;
+    let events =
+        history::events(&stored.records).map_err(|error| Error::Corrupt(error.to_string()))?;
+    let sessions = api.store.sessions().await?;
+    let known = api.engine.ask(Command::Statistics).await?.functions;
+    let mut message = summary(&stored.row);
+    message.history_length = events.len() as u64;
+    message.waiting_for = waiting_for(&stored.row, &stored.tasks, &known);
+    tell_ends(&mut message, &events);
+    message.tasks = task_runs(&events, &stored.tasks, &sessions, stored.row.phase);
+    Ok(message)
+}
+
+/// Workflows of a list.
+pub(super) async fn summaries(
+    api: &Api,
+    rows: &[WorkflowRow],
+) -> Result<Vec<WorkflowMessage>, Error> {
+    let live = |phase| matches!(phase, Phase::Running | Phase::Waiting | Phase::Suspended);
+    let ids: Vec<Uuid> = rows.iter().filter(|row| live(row.phase)).map(|row| row.id).collect();
+    let mut tasks: HashMap<Uuid, Vec<TaskRow>> = HashMap::new();
+    for row in api.store.tasks_of(&ids).await? {
+        tasks.entry(row.key.workflow).or_default().push(row);
+    }
+    let known = api.engine.ask(Command::Statistics).await?.functions;
+    let show = |row: &WorkflowRow| {
+        let mut message = summary(row);
+        let tasks = tasks.get(&row.id).map_or(&[][..], Vec::as_slice);
+        message.waiting_for = waiting_for(row, tasks, &known);
+        message
+    };
+    Ok(rows.iter().map(show).collect())
+}
+
+fn summary(row: &WorkflowRow) -> WorkflowMessage {
+    WorkflowMessage {
+        id: row.id.to_string(),
+        definition: Some(reference(&row.definition)),
+        phase: row.phase.into(),
+        started_at: Some(timestamp(row.started_at_ms)),
+        ended_at: row.ended_at_ms.map(timestamp),
+        idempotency_key: row.idempotency_key.clone().unwrap_or_default(),
+        ..WorkflowMessage::default()
+    }
+}
+
+/// What a workflow waits for, in words.
+fn waiting_for(row: &WorkflowRow, tasks: &[TaskRow], known: &[String]) -> String {
+    let queued = tasks.iter().filter(|task| task.state == TaskState::Queued);
+    let mut waits: Vec<String> = queued
+        .map(|task| {
+            let (function, queue) = (&task.function, &task.queue);
+            if known.contains(function) {
+                format!("a free worker of {function} in queue {queue}")
+            } else {
+                format!("a worker of {function} in queue {queue}; none is connected")
+            }
+        })
+        .collect();
+    let retrying = tasks.iter().filter(|task| task.state == TaskState::RetryWait);
+    waits.extend(retrying.map(|task| format!("a retry of {}", task.function)));
+    waits.sort_unstable();
+    waits.dedup();
+    if waits.is_empty() && row.phase == Phase::Waiting {
+        return "a timer or an event".to_owned();
+    }
+    waits.join(", ")
+}
+
+fn tell_ends(message: &mut WorkflowMessage, events: &[HistoryEvent]) {
+    for event in events {
+        match &event.event {
+            Some(Event::WorkflowStarted(started)) => {
+                message.input = Some(json_payload(started.input.clone()));
+            }
+            Some(Event::WorkflowCompleted(completed)) => {
+                message.output = Some(json_payload(completed.output.clone()));
+            }
+            Some(Event::WorkflowFaulted(faulted)) => message.error.clone_from(&faulted.error),
+            Some(Event::WorkflowRetried(_) | Event::WorkflowRerun(_)) => {
+                message.error = None;
+                message.output = None;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The runs of a workflow's tasks, in the order they were entered; without the list that holds
+/// them all.
+fn task_runs(
+    events: &[HistoryEvent],
+    tasks: &[TaskRow],
+    sessions: &[SessionRow],
+    phase: Phase,
+) -> Vec<TaskRun> {
+    let mut runs: BTreeMap<u32, TaskRun> = BTreeMap::new();
+    for event in events {
+        tell_task(&mut runs, event);
+    }
+    for row in tasks {
+        let Some(run) = runs.get_mut(&row.key.frame.0) else { continue };
+        run.state = row.state.name().to_owned();
+        run.attempts = row.attempt - u32::from(row.state == TaskState::Queued);
+        run.failures = row.failures;
+        run.losses = row.losses;
+        run.function.clone_from(&row.function);
+        run.queue.clone_from(&row.queue);
+        run.phase = match row.state {
+            TaskState::Running => Phase::Running,
+            TaskState::Queued => Phase::Pending,
+            TaskState::RetryWait => Phase::Waiting,
+        }
+        .into();
+        let session = sessions.iter().find(|session| Some(session.id) == row.session);
+        if let Some(session) = session {
+            run.worker_id.clone_from(&session.worker_id);
+        }
+    }
+    let over = matches!(phase, Phase::Cancelled | Phase::Completed);
+    for run in runs.values_mut() {
+        if over && run.ended_at.is_none() {
+            run.phase = Phase::Cancelled.into();
+        }
+    }
+    runs.into_values().filter(|run| run.reference != "/do").collect()
+}
+
+fn tell_task(runs: &mut BTreeMap<u32, TaskRun>, event: &HistoryEvent) {
+    let at = event.at;
+    match &event.event {
+        Some(Event::TaskStarted(started)) => {
+            let name = started.task.rsplit('/').next().unwrap_or_default().to_owned();
+            let run = runs.entry(started.frame).or_default();
+            run.frame = started.frame;
+            run.name = unescape(&name);
+            run.reference.clone_from(&started.task);
+            run.iteration = started.iteration;
+            run.phase = Phase::Running.into();
+            run.started_at = run.started_at.or(at);
+            run.ended_at = None;
+            run.error = None;
+        }
+        Some(Event::TaskCompleted(completed)) => {
+            let Some(run) = runs.get_mut(&completed.frame) else { return };
+            run.phase = Phase::Completed.into();
+            run.ended_at = at;
+            if let Some(execution) = &completed.execution {
+                run.attempts = run.attempts.max(execution.attempt);
+                run.worker_id.clone_from(&execution.worker_id);
+            }
+        }
+        Some(Event::TaskFaulted(faulted)) => {
+            let Some(run) = runs.get_mut(&faulted.frame) else { return };
+            fault(run, at, faulted.error.clone());
+        }
+        Some(Event::AttemptFailed(failed)) => {
+            let Some(run) = runs.get_mut(&failed.frame) else { return };
+            run.failures = failed.failure;
+            run.error.clone_from(&failed.error);
+            if let Some(execution) = &failed.execution {
+                run.attempts = run.attempts.max(execution.attempt);
+                run.worker_id.clone_from(&execution.worker_id);
+            }
+        }
+        Some(Event::AttemptLost(lost)) => {
+            let Some(run) = runs.get_mut(&lost.frame) else { return };
+            run.losses = lost.losses;
+            if let Some(execution) = &lost.execution {
+                run.attempts = run.attempts.max(execution.attempt);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn fault(run: &mut TaskRun, at: Option<prost_types::Timestamp>, error: Option<WorkflowError>) {
+    run.phase = Phase::Faulted.into();
+    run.ended_at = at;
+    run.error = error;
+}
+
+/// The name in a JSON pointer's last part.
+fn unescape(part: &str) -> String {
+    part.replace("~1", "/").replace("~0", "~")
+}
+
+/// Somebody follows a workflow.
+pub(super) struct Watch {
+    pub(super) api: Api,
+    pub(super) id: Uuid,
+    pub(super) after: u64,
+    pub(super) to_client: mpsc::Sender<Result<WatchWorkflowResponse, Status>>,
+}
+
+impl Watch {
+    /// First what is in the store, then what happens, to the end.
+    pub(super) async fn follow(mut self, mut items: mpsc::Receiver<WatchItem>) {
+        match self.tell_stored().await {
+            Ok(false) => {}
+            Ok(true) => return,
+            Err(status) => {
+                let _ = self.to_client.send(Err(status)).await;
+                return;
+            }
+        }
+        let stop = self.api.stop.clone();
+        loop {
+            let item = tokio::select! {
+                item = items.recv() => item,
+                () = self.to_client.closed() => return,
+                () = stop.cancelled() => None,
+            };
+            let Some(item) = item else {
+                let gone = Status::unavailable("the watch was interrupted; watch again");
+                let _ = self.to_client.send(Err(gone)).await;
+                return;
+            };
+            let mut events = item.events;
+            events.retain(|event| event.seq > self.after);
+            self.after = events.last().map_or(self.after, |event| event.seq);
+            let ended = item.ended.unwrap_or_default();
+            let response =
+                WatchWorkflowResponse { events, attempts: item.attempts, ended: ended.into() };
+            if self.to_client.send(Ok(response)).await.is_err() || item.ended.is_some() {
+                return;
+            }
+        }
+    }
+
+    /// Tells what is in the store; whether the workflow is over.
+    async fn tell_stored(&mut self) -> Result<bool, Status> {
+        let records =
+            self.api.store.records(self.id, self.after, u32::MAX).await.map_err(Error::from)?;
+        let mut events =
+            history::events(&records).map_err(|error| Error::Corrupt(error.to_string()))?;
+        events.retain(|event| event.seq > self.after);
+        self.after = events.last().map_or(self.after, |event| event.seq);
+        let row = self.api.store.workflow_row(self.id).await.map_err(Error::from)?;
+        let phase = row.map_or(Phase::Unspecified, |row| row.phase);
+        let over = matches!(phase, Phase::Cancelled | Phase::Faulted | Phase::Completed);
+        let ended = if over { phase } else { Phase::Unspecified };
+        let response = WatchWorkflowResponse { events, attempts: Vec::new(), ended: ended.into() };
+        let _ = self.to_client.send(Ok(response)).await;
+        Ok(over)
+    }
+}

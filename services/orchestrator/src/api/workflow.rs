@@ -1,0 +1,363 @@
+//! `WorkflowService`.
+
+use planaria_kernel::Json;
+use planaria_kernel::time::rfc3339;
+use planaria_proto::types::v1::{CloudEvent, Phase};
+use planaria_proto::workflow::v1::workflow_service_server::WorkflowService;
+use planaria_proto::workflow::v1::*;
+use planaria_runtime::clock::now_ms;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use super::{Api, invalid, page_size, view, workflow_id};
+use crate::convert::{error_to, history, milliseconds};
+use crate::engine::{Command, Ended, Signalled, StartRequest, Started, Steering, json_payload};
+use crate::error::Error;
+use crate::store::WorkflowFilter;
+
+/// Longest idempotency key.
+const KEY_BYTES_MAX: usize = 128;
+/// Most starts in one call.
+const STARTS_MAX: usize = 1_000;
+/// Items that a watcher may be behind before it is let go.
+const WATCH_BEHIND_MAX: usize = 1_024;
+
+#[tonic::async_trait]
+impl WorkflowService for Api {
+    type WatchWorkflowStream = ReceiverStream<Result<WatchWorkflowResponse, Status>>;
+
+    async fn run_workflow(
+        &self,
+        request: Request<RunWorkflowRequest>,
+    ) -> Result<Response<RunWorkflowResponse>, Status> {
+        let start = self.prepare(request.into_inner().start).await?;
+        let ended = match self.existing(&start).await? {
+            Some(id) => self.engine.ask(|reply| Command::Wait(id, reply)).await?,
+            None => {
+                let start = Box::new(start);
+                self.engine.ask(|reply| Command::Start(start, Started::End(reply))).await?
+            }
+        };
+        Ok(Response::new(ended_message(ended)))
+    }
+
+    async fn start_workflow(
+        &self,
+        request: Request<StartWorkflowRequest>,
+    ) -> Result<Response<StartWorkflowResponse>, Status> {
+        let (id, existed) = self.start(request.into_inner().start).await?;
+        let workflow_id = id.to_string();
+        Ok(Response::new(StartWorkflowResponse { workflow_id, existed }))
+    }
+
+    async fn start_workflows(
+        &self,
+        request: Request<StartWorkflowsRequest>,
+    ) -> Result<Response<StartWorkflowsResponse>, Status> {
+        let starts = request.into_inner().starts;
+        if starts.len() > STARTS_MAX {
+            let message = format!("has {} starts; at most {STARTS_MAX} are allowed", starts.len());
+            return Err(invalid("REQUEST_INVALID", "starts", message).into());
+        }
+        let all = starts.into_iter().map(|start| self.start(Some(start)));
+        let outcomes = futures_util::future::join_all(all).await;
+        let outcomes = outcomes.into_iter().map(outcome_message).collect();
+        Ok(Response::new(StartWorkflowsResponse { outcomes }))
+    }
+
+    async fn get_workflow(
+        &self,
+        request: Request<GetWorkflowRequest>,
+    ) -> Result<Response<GetWorkflowResponse>, Status> {
+        let workflow = view::workflow(self, &request.into_inner().workflow_id).await?;
+        Ok(Response::new(GetWorkflowResponse { workflow: Some(workflow) }))
+    }
+
+    async fn list_workflows(
+        &self,
+        request: Request<ListWorkflowsRequest>,
+    ) -> Result<Response<ListWorkflowsResponse>, Status> {
+        let request = request.into_inner();
+        let filter = self.filter(&request).await?;
+        let rows = self.store.workflows(&filter).await.map_err(Error::from)?;
+        let next_page_token = match rows.last() {
+            Some(last) if rows.len() >= filter.limit as usize => last.id.to_string(),
+            _ => String::new(),
+        };
+        let workflows = view::summaries(self, &rows).await?;
+        Ok(Response::new(ListWorkflowsResponse { workflows, next_page_token }))
+    }
+
+    async fn watch_workflow(
+        &self,
+        request: Request<WatchWorkflowRequest>,
+    ) -> Result<Response<Self::WatchWorkflowStream>, Status> {
+        let request = request.into_inner();
+        let id = workflow_id(&request.workflow_id)?;
+        let (sender, items) = mpsc::channel(WATCH_BEHIND_MAX);
+        self.engine.ask(|reply| Command::Watch(id, sender, reply)).await?;
+        let row = self.store.workflow_row(id).await.map_err(Error::from)?;
+        row.ok_or_else(|| Error::WorkflowNotFound(request.workflow_id.clone()))?;
+        let (to_client, stream) = mpsc::channel(16);
+        let watch = view::Watch { api: self.clone(), id, after: request.after_seq, to_client };
+        tokio::spawn(watch.follow(items));
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn get_history(
+        &self,
+        request: Request<GetHistoryRequest>,
+    ) -> Result<Response<GetHistoryResponse>, Status> {
+        let request = request.into_inner();
+        let id = workflow_id(&request.workflow_id)?;
+        let limit = page_size(request.page_size, 1_000, 10_000);
+        let row = self.store.workflow_row(id).await.map_err(Error::from)?;
+        row.ok_or_else(|| Error::WorkflowNotFound(request.workflow_id.clone()))?;
+        let records = self
+            .store
+            .records(id, request.after_seq, limit.saturating_add(2))
+            .await
+            .map_err(Error::from)?;
+        let mut events =
+            history::events(&records).map_err(|error| Error::Corrupt(error.to_string()))?;
+        events.retain(|event| event.seq > request.after_seq);
+        let more = events.len() > limit as usize;
+        events.truncate(limit as usize);
+        Ok(Response::new(GetHistoryResponse { events, more }))
+    }
+
+    async fn suspend_workflow(
+        &self,
+        request: Request<SuspendWorkflowRequest>,
+    ) -> Result<Response<SuspendWorkflowResponse>, Status> {
+        let request = request.into_inner();
+        let outcome = self.steer(&request.workflow_id, Steering::Suspend(request.reason)).await;
+        already(outcome, "suspended")?;
+        Ok(Response::new(SuspendWorkflowResponse {}))
+    }
+
+    async fn resume_workflow(
+        &self,
+        request: Request<ResumeWorkflowRequest>,
+    ) -> Result<Response<ResumeWorkflowResponse>, Status> {
+        let outcome = self.steer(&request.into_inner().workflow_id, Steering::Resume).await;
+        already(outcome, "running")?;
+        Ok(Response::new(ResumeWorkflowResponse {}))
+    }
+
+    async fn cancel_workflow(
+        &self,
+        request: Request<CancelWorkflowRequest>,
+    ) -> Result<Response<CancelWorkflowResponse>, Status> {
+        let request = request.into_inner();
+        let outcome = self.steer(&request.workflow_id, Steering::Cancel(request.reason)).await;
+        already(outcome, "cancelled")?;
+        Ok(Response::new(CancelWorkflowResponse {}))
+    }
+
+    async fn retry_workflow(
+        &self,
+        request: Request<RetryWorkflowRequest>,
+    ) -> Result<Response<RetryWorkflowResponse>, Status> {
+        let request = request.into_inner();
+        self.steer(&request.workflow_id, Steering::Retry(request.reason)).await?;
+        Ok(Response::new(RetryWorkflowResponse {}))
+    }
+
+    async fn rerun_workflow(
+        &self,
+        request: Request<RerunWorkflowRequest>,
+    ) -> Result<Response<RerunWorkflowResponse>, Status> {
+        let request = request.into_inner();
+        let input = request.input.map(|input| self.json("input", input)).transpose()?;
+        self.steer(&request.workflow_id, Steering::Rerun(request.task, input)).await?;
+        Ok(Response::new(RerunWorkflowResponse {}))
+    }
+
+    async fn skip_task(
+        &self,
+        request: Request<SkipTaskRequest>,
+    ) -> Result<Response<SkipTaskResponse>, Status> {
+        let request = request.into_inner();
+        let output = request.output.map(|output| self.json("output", output)).transpose()?;
+        let steering = Steering::Skip { task: request.task, output, reason: request.reason };
+        self.steer(&request.workflow_id, steering).await?;
+        Ok(Response::new(SkipTaskResponse {}))
+    }
+
+    async fn signal_workflow(
+        &self,
+        request: Request<SignalWorkflowRequest>,
+    ) -> Result<Response<SignalWorkflowResponse>, Status> {
+        let request = request.into_inner();
+        let id = workflow_id(&request.workflow_id)?;
+        let event = self.event(request.event)?;
+        let consumed = self.engine.ask(|reply| Command::Signal(id, event, reply)).await?;
+        Ok(Response::new(SignalWorkflowResponse { consumed }))
+    }
+
+    async fn publish_event(
+        &self,
+        request: Request<PublishEventRequest>,
+    ) -> Result<Response<PublishEventResponse>, Status> {
+        let event = self.event(request.into_inner().event)?;
+        let consumers = self.engine.ask(|reply| Command::Publish(event, reply)).await?;
+        Ok(Response::new(PublishEventResponse { consumers }))
+    }
+}
+
+impl Api {
+    async fn start(&self, start: Option<WorkflowStart>) -> Result<(Uuid, bool), Error> {
+        let start = self.prepare(start).await?;
+        if let Some(id) = self.existing(&start).await? {
+            return Ok((id, true));
+        }
+        let start = Box::new(start);
+        self.engine.ask(|reply| Command::Start(start, Started::Start(reply))).await
+    }
+
+    /// Checks a start and finds its definition.
+    async fn prepare(&self, start: Option<WorkflowStart>) -> Result<StartRequest, Error> {
+        let start = start.unwrap_or_default();
+        let key = (!start.idempotency_key.is_empty()).then_some(start.idempotency_key);
+        if key.as_ref().is_some_and(|key| key.len() > KEY_BYTES_MAX) {
+            let message = format!("is longer than {KEY_BYTES_MAX} bytes");
+            return Err(invalid("REQUEST_INVALID", "start.idempotency_key", message));
+        }
+        let named = start.definition.as_ref().is_some_and(|reference| !reference.name.is_empty());
+        if !named {
+            let message = "names no definition: give namespace and name";
+            return Err(invalid("REQUEST_INVALID", "start.definition", message));
+        }
+        let definition = self.definitions.resolve(start.definition).await?;
+        let input = match start.input {
+            Some(input) => self.json("start.input", input)?,
+            None => Json::EMPTY_OBJECT,
+        };
+        let digest = key.as_ref().map(|_| {
+            let mut digest = Sha256::new();
+            digest.update(definition.row.digest.as_bytes());
+            digest.update(input.as_bytes());
+            digest.finalize().to_vec()
+        });
+        Ok(StartRequest { definition, input, idempotency_key: key, digest })
+    }
+
+    /// The workflow that the key of a start has started before.
+    async fn existing(&self, start: &StartRequest) -> Result<Option<Uuid>, Error> {
+        let Some(key) = &start.idempotency_key else { return Ok(None) };
+        match self.store.workflow_by_key(key).await? {
+            None => Ok(None),
+            Some(row) if row.start_digest == start.digest => Ok(Some(row.id)),
+            Some(row) => Err(Error::IdempotencyKeyReused { key: key.clone(), id: row.id }),
+        }
+    }
+
+    async fn steer(&self, id: &str, steering: Steering) -> Result<(), Error> {
+        let id = workflow_id(id)?;
+        self.engine.ask(|reply| Command::Steer(id, steering, reply)).await
+    }
+
+    async fn filter(&self, request: &ListWorkflowsRequest) -> Result<WorkflowFilter, Error> {
+        let wanted = request.filter.clone().unwrap_or_default();
+        let before = match request.page_token.as_str() {
+            "" => None,
+            token => Some(Uuid::try_parse(token).map_err(|_| {
+                let message = "is not a token of an earlier answer";
+                invalid("PAGE_TOKEN_INVALID", "page_token", message)
+            })?),
+        };
+        let waiting_beyond = if wanted.waiting_for_worker {
+            let known = self.engine.ask(Command::Statistics).await?.functions;
+            Some(known.into_iter().collect())
+        } else {
+            None
+        };
+        let definition = wanted.definition.clone().unwrap_or_default();
+        let text = |text: String| (!text.is_empty()).then_some(text);
+        Ok(WorkflowFilter {
+            phases: wanted.phases().filter(|phase| *phase != Phase::Unspecified).collect(),
+            namespace: text(definition.namespace),
+            name: text(definition.name),
+            version: text(definition.version),
+            started_after_ms: wanted.started_after.as_ref().map(|at| milliseconds(Some(at))),
+            started_before_ms: wanted.started_before.as_ref().map(|at| milliseconds(Some(at))),
+            retrying: wanted.retrying,
+            waiting_beyond,
+            before,
+            limit: page_size(request.page_size, 100, 500),
+        })
+    }
+
+    /// Checks an event, and fills in what it lacks.
+    fn event(&self, event: Option<CloudEvent>) -> Result<Signalled, Error> {
+        let event = event.unwrap_or_default();
+        if event.r#type.is_empty() {
+            return Err(invalid("EVENT_INVALID", "event.type", "is empty: events have a type"));
+        }
+        let data = if event.data.is_empty() {
+            Value::Null
+        } else {
+            self.json_bytes("event.data", event.data)?.to_value()
+        };
+        let or = |text: String, default: String| if text.is_empty() { default } else { text };
+        let id = or(event.id, Uuid::now_v7().to_string());
+        let time = event.time.as_ref().map_or_else(now_ms, |time| milliseconds(Some(time)));
+        let mut members: Map<String, Value> =
+            event.extensions.into_iter().map(|(key, text)| (key, Value::from(text))).collect();
+        let texts = [
+            ("specversion", or(event.spec_version, "1.0".to_owned())),
+            ("id", id.clone()),
+            ("source", or(event.source, "/planaria/clients".to_owned())),
+            ("type", event.r#type.clone()),
+            ("time", rfc3339(time)),
+            ("subject", event.subject),
+            ("datacontenttype", event.data_content_type),
+            ("dataschema", event.data_schema),
+        ];
+        for (key, text) in texts {
+            if !text.is_empty() {
+                members.insert(key.to_owned(), Value::from(text));
+            }
+        }
+        members.insert("data".to_owned(), data);
+        let event_json = Json::from_value(&Value::Object(members));
+        Ok(Signalled { id, kind: event.r#type, event: event_json })
+    }
+}
+
+/// What is so already needs no change.
+fn already(outcome: Result<(), Error>, phase: &str) -> Result<(), Error> {
+    match outcome {
+        Err(Error::PhaseInvalid(now)) if now == phase => Ok(()),
+        other => other,
+    }
+}
+
+fn ended_message(ended: Ended) -> RunWorkflowResponse {
+    RunWorkflowResponse {
+        workflow_id: ended.id.to_string(),
+        phase: ended.phase.into(),
+        output: ended.output.map(|output| json_payload(output.into_bytes())),
+        error: ended.error.as_ref().map(error_to),
+    }
+}
+
+fn outcome_message(outcome: Result<(Uuid, bool), Error>) -> start_workflows_response::Outcome {
+    match outcome {
+        Ok((id, existed)) => start_workflows_response::Outcome {
+            workflow_id: id.to_string(),
+            existed,
+            ..start_workflows_response::Outcome::default()
+        },
+        Err(error) => start_workflows_response::Outcome {
+            error_reason: error.reason().to_owned(),
+            error_message: error.to_string(),
+            ..start_workflows_response::Outcome::default()
+        },
+    }
+}

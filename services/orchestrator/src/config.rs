@@ -1,0 +1,94 @@
+//! The orchestrator's settings.
+
+use planaria_kernel::workflow::Limits;
+use serde::{Deserialize, Serialize};
+
+/// The orchestrator's settings, section `[orchestrator]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// A session dies that long after its last renewal.
+    pub lease_ms: u64,
+    /// How often workers beat.
+    pub heartbeat_ms: u64,
+    /// How often leases are looked at.
+    pub sweep_ms: u64,
+    /// A renewal is written to the store at most that often per session.
+    pub renewal_ms: u64,
+    /// An attempt that its worker does not have that long after it was handed out was never
+    /// delivered.
+    pub delivery_ms_max: u64,
+    /// How often the reconciler looks for states that should not be.
+    pub reconcile_ms: u64,
+    /// A retry that nobody decided is queued that long after its latest start.
+    pub retry_grace_ms: u64,
+    /// Losses on two or more workers after which a task is quarantined.
+    pub losses_max: u32,
+    /// Losses after which a task is quarantined even if one worker had them all.
+    pub losses_alone_max: u32,
+    /// Timers due within this are held in memory.
+    pub timer_horizon_ms: u64,
+    /// How often the store is asked for timers that come within the horizon.
+    pub timer_scan_ms: u64,
+    /// Largest payload.
+    pub payload_bytes_max: usize,
+    /// Largest definition.
+    pub document_bytes_max: usize,
+    /// Workflows kept in memory.
+    pub workflows_cached_max: usize,
+    /// Commands that wait for the engine.
+    pub commands_max: usize,
+    /// Writes of one commit.
+    pub batch_writes_max: usize,
+    /// Sessions that may be open.
+    pub sessions_max: usize,
+    /// Log entries kept in memory for readers that keep up.
+    pub log_tail_max: usize,
+    /// Local tasks executed between two commits.
+    pub local_steps_max: usize,
+    /// Length of a workflow's history.
+    pub history_events_max: u64,
+    /// Events kept for a workflow that does not listen to them.
+    pub inbox_events_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let limits = Limits::default();
+        Self {
+            lease_ms: 9_000,
+            heartbeat_ms: 500,
+            sweep_ms: 500,
+            renewal_ms: 2_000,
+            delivery_ms_max: 1_000,
+            reconcile_ms: 1_000,
+            retry_grace_ms: 5_000,
+            losses_max: 3,
+            losses_alone_max: 6,
+            timer_horizon_ms: 60_000,
+            timer_scan_ms: 10_000,
+            payload_bytes_max: 256 * 1024,
+            document_bytes_max: 1024 * 1024,
+            workflows_cached_max: 20_000,
+            commands_max: 8_192,
+            batch_writes_max: 1_024,
+            sessions_max: 10_000,
+            log_tail_max: 4_096,
+            local_steps_max: limits.local_steps_max,
+            history_events_max: limits.history_events_max,
+            inbox_events_max: limits.inbox_events_max,
+        }
+    }
+}
+
+impl Config {
+    /// The limits of one workflow.
+    #[must_use]
+    pub const fn workflow_limits(&self) -> Limits {
+        Limits {
+            local_steps_max: self.local_steps_max,
+            history_events_max: self.history_events_max,
+            inbox_events_max: self.inbox_events_max,
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Handing tasks out: who gets which, and what goes over the wire.
+
+use planaria_kernel::definition::{Call, Kind};
+use planaria_kernel::workflow::{FrameId, FrameState};
+use planaria_proto::task::v1::{Assignment, PullTasksResponse};
+use planaria_proto::types::v1::Payload;
+use planaria_proto::workflow::v1::watch_workflow_response::AttemptStarted;
+use planaria_runtime::clock::now_ms;
+use uuid::Uuid;
+
+use super::Engine;
+use super::entry::{Entry, Mail, MailKind, Slot};
+use super::route::{Rank, Route};
+use super::session::{Running, Session};
+use crate::convert::{self, attempt};
+use crate::store::{TaskKey, TaskRow, TaskState, Write};
+use crate::token::{Claims, attempt_id};
+
+/// Waiting tasks looked at for one slot: behind that many that do not fit, a session must wait.
+const LOOKED_AT_MAX: usize = 64;
+
+impl Engine {
+    /// Gives a queued task to a session with a free slot, or has it wait.
+    ///
+    /// A new task does not overtake one that waits on the same route.
+    pub(super) fn place(&mut self, entry: &mut Entry, frame: FrameId, avoid: Option<&str>) {
+        let Some(row) = entry.tasks.get(&frame) else { return };
+        let route = self.routes.get(&row.queue, &row.function);
+        let nobody_waits = route.is_none_or(|route| route.waiting.is_empty());
+        let session = if nobody_waits { self.best_session(route, row, avoid) } else { None };
+        match session {
+            Some(session) => self.assign(entry, frame, session),
+            None => {
+                let able = self.routes.add(row, avoid.map(str::to_owned));
+                let sessions = &self.sessions;
+                let free = |id: &Uuid| sessions.get(id).is_some_and(|session| session.free() > 0);
+                self.hungry.extend(able.into_iter().filter(free));
+            }
+        }
+    }
+
+    /// The session with the most free slots that may take the task; one that just lost it only if
+    /// there is no other.
+    fn best_session(
+        &self,
+        route: Option<&Route>,
+        row: &TaskRow,
+        avoid: Option<&str>,
+    ) -> Option<Uuid> {
+        let able = route?.sessions.iter().filter_map(|id| Some((*id, self.sessions.get(id)?)));
+        able.filter(|(_, session)| session.free() > 0)
+            .filter(|(_, session)| {
+                fits(session, &row.function, row.version.as_deref(), row.labels.as_deref())
+            })
+            .max_by_key(|(_, session)| (avoid != Some(&*session.worker), session.free()))
+            .map(|(id, _)| id)
+    }
+
+    /// Fills the free slots of sessions with what waits.
+    pub(super) fn fill_hungry(&mut self) {
+        while let Some(&id) = self.hungry.iter().next() {
+            if !self.fill_one(id) {
+                self.hungry.remove(&id);
+            }
+        }
+    }
+
+    /// Gives a session the first waiting task that it may take. Whether there was one.
+    fn fill_one(&mut self, id: Uuid) -> bool {
+        let Some((queue, function, rank)) = self.next_for(id) else { return false };
+        self.routes.take(&queue, &function, &rank);
+        let key = rank.2;
+        let Some(session) = self.sessions.get_mut(&id) else { return false };
+        session.running.insert(key, Running { attempt: 0, since_ms: now_ms(), missed: 0 });
+        let kind = MailKind::Claim { frame: key.frame, session: id };
+        self.deliver(key.workflow, Mail::quiet(kind));
+        true
+    }
+
+    fn next_for(&self, id: Uuid) -> Option<(String, String, Rank)> {
+        let session = self.sessions.get(&id)?;
+        if session.free() == 0 || self.routes.waiting() == 0 {
+            return None;
+        }
+        let mut best: Option<(&str, &str, &Rank)> = None;
+        for queue in &session.queues {
+            for function in session.functions.keys() {
+                let Some(route) = self.routes.get(queue, function) else { continue };
+                let found = self.first_fitting(id, session, function, route);
+                if let Some(found) = found
+                    && best.is_none_or(|(_, _, best)| found < best)
+                {
+                    best = Some((queue, function, found));
+                }
+            }
+        }
+        best.map(|(queue, function, rank)| (queue.to_owned(), function.to_owned(), *rank))
+    }
+
+    fn first_fitting<'a>(
+        &self,
+        id: Uuid,
+        session: &Session,
+        function: &str,
+        route: &'a Route,
+    ) -> Option<&'a Rank> {
+        let looked_at = route.waiting.iter().take(LOOKED_AT_MAX);
+        let mut fitting = looked_at.filter(|(_, waiting)| {
+            fits(session, function, waiting.version.as_deref(), waiting.labels.as_deref())
+        });
+        fitting
+            .find(|(_, waiting)| {
+                waiting.avoid.as_deref() != Some(&*session.worker) || !self.has_other(route, id)
+            })
+            .map(|(rank, _)| rank)
+    }
+
+    /// Whether another session could take from a route.
+    fn has_other(&self, route: &Route, id: Uuid) -> bool {
+        let mut others = route.sessions.iter().filter(|other| **other != id);
+        others.any(|other| self.sessions.get(other).is_some_and(|session| session.free() > 0))
+    }
+
+    /// A task that was reserved for a session that is gone waits again.
+    pub(super) fn requeue_reserved(&mut self, key: TaskKey) {
+        self.mail.push_back((key.workflow, Mail::quiet(MailKind::Check)));
+        if let Some(Slot::Live(entry)) = self.slots.get(&key.workflow)
+            && let Some(row) = entry.tasks.get(&key.frame)
+            && row.state == TaskState::Queued
+        {
+            let able = self.routes.add(row, None);
+            self.hungry.extend(able);
+        }
+    }
+
+    /// A reserved slot is filled, or given back if the task is gone or held.
+    pub(super) fn claim(&mut self, entry: &mut Entry, key: TaskKey, session: Uuid) {
+        let reserved = self.sessions.get(&session).and_then(|session| session.running.get(&key));
+        let is_reserved = reserved.is_some_and(|running| running.attempt == 0);
+        let queued = entry.tasks.get(&key.frame).is_some_and(|row| row.state == TaskState::Queued);
+        let live = entry.workflow.phase == planaria_kernel::workflow::Phase::Running;
+        if is_reserved && queued && live {
+            self.assign(entry, key.frame, session);
+            let row = entry.tasks.get(&key.frame).cloned();
+            self.gathering.writes.extend(row.map(|row| Write::Task(Box::new(row))));
+            return;
+        }
+        if is_reserved {
+            self.release(Some(session), key);
+        } else if queued
+            && live
+            && let Some(row) = entry.tasks.get(&key.frame)
+        {
+            let able = self.routes.add(row, None);
+            self.hungry.extend(able);
+        }
+    }
+
+    /// Makes the attempt the session's. It is handed out once that is committed.
+    fn assign(&mut self, entry: &mut Entry, frame: FrameId, id: Uuid) {
+        let now_ms = now_ms();
+        let Some(row) = entry.tasks.get_mut(&frame) else { return };
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        row.state = TaskState::Running;
+        row.session = Some(id);
+        row.since_ms = now_ms;
+        let running = Running { attempt: row.attempt, since_ms: now_ms, missed: 0 };
+        session.running.insert(row.key, running);
+        let worker = session.worker.clone();
+        if let Some(healing) = row.healing.take() {
+            self.complete_healing(&healing, row.attempt, &worker, now_ms);
+        }
+        let row = &entry.tasks[&frame];
+        if let Some(assignment) = self.assignment(entry, row, id) {
+            self.gathering.deliveries.push((id, assignment));
+        }
+        if self.watchers.contains_key(&row.key.workflow) {
+            let started = AttemptStarted {
+                frame: frame.0,
+                task: reference(entry, frame),
+                execution: Some(attempt::execution(&planaria_kernel::workflow::Execution {
+                    attempt: row.attempt,
+                    worker,
+                    session: id.to_string(),
+                    started_at_ms: now_ms,
+                })),
+            };
+            self.gathering.watched(row.key.workflow).attempts.push(started);
+        }
+    }
+
+    fn assignment(&self, entry: &Entry, row: &TaskRow, session: Uuid) -> Option<Assignment> {
+        let frame = entry.workflow.frames.get(&row.key.frame)?;
+        let node = entry.workflow.graph.node(frame.node);
+        let call = call_of(&node.kind)?;
+        let FrameState::Call { arguments } = &frame.state else { return None };
+        let arguments = arguments.as_ref().unwrap_or(&frame.input);
+        let version = self.sessions.get(&session)?.functions.get(&*call.function)?.version.clone();
+        let claims = Claims { task: row.key, attempt: row.attempt, session };
+        Some(Assignment {
+            attempt_id: attempt_id(row.key, row.attempt),
+            token: self.parts.tokens.sign(&claims),
+            workflow_id: row.key.workflow.to_string(),
+            task: node.reference.to_string(),
+            name: node.name.to_string(),
+            attempt: row.attempt,
+            function: row.function.clone(),
+            function_version: version,
+            arguments: Some(json_payload(arguments.as_bytes().clone())),
+            checkpoint: row.checkpoint.clone().map(json_payload),
+            idempotency_key: format!("{}/{}", row.key.workflow, row.key.frame.0),
+            deadline: frame.timeout_at_ms.map(convert::timestamp),
+            progress_timeout: call.progress_timeout_ms.map(convert::duration),
+        })
+    }
+
+    /// Sends what a commit handed out.
+    pub(super) fn send_assignments(&mut self, deliveries: Vec<(Uuid, Assignment)>) {
+        let mut by_session: std::collections::HashMap<Uuid, Vec<Assignment>> =
+            std::collections::HashMap::new();
+        for (id, assignment) in deliveries {
+            by_session.entry(id).or_default().push(assignment);
+        }
+        for (id, assignments) in by_session {
+            let Some(session) = self.sessions.get_mut(&id) else { continue };
+            let unsent = match &session.stream {
+                Some(stream) => stream
+                    .send(PullTasksResponse { assignments })
+                    .err()
+                    .map(|unsent| unsent.0.assignments),
+                None => Some(assignments),
+            };
+            session.undelivered.extend(unsent.into_iter().flatten());
+        }
+    }
+}
+
+/// Whether a session may take a task: the version is the one asked for, if any is, and it carries
+/// the labels.
+fn fits(session: &Session, function: &str, version: Option<&str>, labels: Option<&str>) -> bool {
+    let Some(offer) = session.functions.get(function) else { return false };
+    if version.is_some_and(|version| version != offer.version) {
+        return false;
+    }
+    let Some(labels) = labels else { return true };
+    let wanted: std::collections::BTreeMap<String, String> =
+        serde_json::from_str(labels).unwrap_or_default();
+    wanted.iter().all(|(key, value)| session.labels.get(key) == Some(value))
+}
+
+/// The function task that a node is.
+pub(super) const fn call_of(kind: &Kind) -> Option<&Call> {
+    match kind {
+        Kind::Call(call) => Some(call),
+        _ => None,
+    }
+}
+
+/// A JSON document as a payload; the empty content type means JSON.
+pub(crate) const fn json_payload(data: bytes::Bytes) -> Payload {
+    Payload { content_type: String::new(), data }
+}
+
+/// The JSON pointer of a frame's task.
+pub(super) fn reference(entry: &Entry, frame: FrameId) -> String {
+    let node = entry.workflow.frames.get(&frame).map(|frame| frame.node);
+    node.map_or_else(String::new, |node| entry.workflow.graph.node(node).reference.to_string())
+}

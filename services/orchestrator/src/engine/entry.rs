@@ -1,0 +1,218 @@
+//! A workflow in memory, and the mail it gets.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use planaria_kernel::workflow::{Effect, Fact, FrameId, Input, LossCause, Timer, Workflow};
+use planaria_proto::types::v1::Phase;
+use uuid::Uuid;
+
+use super::command::{Ended, Outcome, Reply};
+use crate::definitions::Definition;
+use crate::error::Error;
+use crate::store::{TaskRow, TaskState};
+
+/// A place for a workflow in memory.
+pub(crate) enum Slot {
+    /// It is being read; its mail waits.
+    Loading(VecDeque<Mail>),
+    /// It is here.
+    Live(Box<Entry>),
+}
+
+/// A workflow in memory.
+pub(crate) struct Entry {
+    pub(crate) definition: Arc<Definition>,
+    pub(crate) workflow: Workflow,
+    /// Its open function tasks, as the store has them or soon will.
+    pub(crate) tasks: BTreeMap<FrameId, TaskRow>,
+    /// How many of them wait for a retry.
+    pub(crate) retrying: usize,
+    pub(crate) timers: BTreeMap<(FrameId, Timer), u64>,
+    pub(crate) listeners: BTreeSet<FrameId>,
+    /// The idempotency key of its start and the start's digest, until its row is written.
+    pub(crate) start_key: Option<(String, Vec<u8>)>,
+    /// The phase that the store has or soon will.
+    pub(crate) shown: Phase,
+    /// Commits under way that hold a step of it.
+    pub(crate) uncommitted: u32,
+    /// An expression's value is awaited.
+    pub(crate) evaluating: Option<Evaluating>,
+    /// Mail that waits for the value.
+    pub(crate) mailbox: VecDeque<Mail>,
+    /// Who waits for the end.
+    pub(crate) waiters: Vec<Reply<Ended>>,
+}
+
+/// A step that waits for the value of an expression.
+pub(crate) struct Evaluating {
+    /// The input to apply again; `None` = continue.
+    pub(crate) again: Option<Input>,
+    /// What the step has so far.
+    pub(crate) work: Work,
+    /// Values known for the place where the machine stopped.
+    pub(crate) memo: Vec<planaria_dsl::Answer>,
+}
+
+/// A step in the making.
+#[derive(Default)]
+pub(crate) struct Work {
+    pub(crate) facts: Vec<Fact>,
+    pub(crate) effects: Vec<Effect>,
+    /// Inputs to apply after this one, in the same step.
+    pub(crate) then: VecDeque<Input>,
+    pub(crate) settle: Settle,
+    pub(crate) reply: Option<Reply<()>>,
+}
+
+/// What happens to the row of the task that the step is about.
+#[derive(Default)]
+pub(crate) enum Settle {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Its attempt returned: the row goes.
+    Returned(FrameId),
+    /// Its attempt failed: it waits for the retry engine.
+    Failed {
+        /// The task.
+        frame: FrameId,
+        /// When the next attempt starts at the latest.
+        latest_start_ms: u64,
+    },
+    /// Its attempt was lost: it is queued again, unless the step abandons it.
+    Lost {
+        /// The task.
+        frame: FrameId,
+        /// How that was known.
+        cause: LossCause,
+        /// The healing that the next attempt completes.
+        healing: Option<String>,
+    },
+    /// A timer fired.
+    Fired(FrameId, Timer),
+}
+
+/// Mail for a workflow.
+pub(crate) struct Mail {
+    pub(crate) kind: MailKind,
+    pub(crate) reply: Option<Reply<()>>,
+}
+
+/// What the mail says.
+pub(crate) enum MailKind {
+    /// An input of the kernel, as it is.
+    Input(Input),
+    /// How an attempt ended.
+    Report { frame: FrameId, attempt: u32, session: Uuid, outcome: Outcome },
+    /// An attempt was lost.
+    Lost(Loss),
+    /// The retry engine's word on a failed attempt, or the reconciler's.
+    Decision {
+        frame: FrameId,
+        attempt: u32,
+        give_up: Option<String>,
+        /// Nobody decided in time.
+        overdue: bool,
+    },
+    /// A queued task goes to a session that has a slot for it.
+    Claim { frame: FrameId, session: Uuid },
+    /// A checkpoint of a running attempt.
+    Checkpoint { frame: FrameId, attempt: u32, checkpoint: bytes::Bytes },
+    /// A task is completed by hand.
+    Skip { task: String, output: Option<planaria_kernel::Json>, reason: String },
+    /// Go on from an earlier task.
+    Rerun { task: String, input: Option<planaria_kernel::Json> },
+    /// Somebody waits for the end.
+    Wait(Reply<Ended>),
+    /// Look whether it can go on, and whether its books are right.
+    Check,
+    /// Go on where the last step stopped because of its limit.
+    Continue,
+    /// A timer is overdue, and nothing in memory would fire it.
+    Overdue(FrameId, Timer),
+    /// A queued task that no route has.
+    Stranded(FrameId),
+    /// A running task whose session is over.
+    Orphaned(FrameId),
+}
+
+/// A lost attempt.
+pub(crate) struct Loss {
+    pub(crate) frame: FrameId,
+    pub(crate) attempt: u32,
+    pub(crate) session: Uuid,
+    pub(crate) worker: String,
+    pub(crate) cause: LossCause,
+    pub(crate) signal_at_ms: u64,
+    pub(crate) detail: String,
+    pub(crate) checkpoint: Option<bytes::Bytes>,
+    pub(crate) reply_released: bool,
+}
+
+impl Mail {
+    /// Mail that nobody waits for.
+    pub(crate) const fn quiet(kind: MailKind) -> Self {
+        Self { kind, reply: None }
+    }
+
+    /// Mail that somebody waits for.
+    pub(crate) const fn answered(kind: MailKind, reply: Reply<()>) -> Self {
+        Self { kind, reply: Some(reply) }
+    }
+
+    /// Tells whoever waits that it came to nothing.
+    pub(crate) fn refuse(self, error: Error) {
+        if let MailKind::Wait(reply) = self.kind {
+            let _ = reply.send(Err(error));
+        } else if let Some(reply) = self.reply {
+            let _ = reply.send(Err(error));
+        }
+    }
+}
+
+impl Entry {
+    /// The phase that people see: running only if something is executed or about to be.
+    pub(crate) fn phase(&self) -> Phase {
+        use planaria_kernel::workflow::Phase as Kernel;
+        match self.workflow.phase {
+            Kernel::Pending => Phase::Pending,
+            Kernel::Running if self.tasks.len() > self.retrying => Phase::Running,
+            Kernel::Running if self.workflow.can_continue() => Phase::Running,
+            Kernel::Running => Phase::Waiting,
+            Kernel::Suspended => Phase::Suspended,
+            Kernel::Cancelled => Phase::Cancelled,
+            Kernel::Faulted { .. } => Phase::Faulted,
+            Kernel::Completed { .. } => Phase::Completed,
+        }
+    }
+
+    /// How it ended, if it did.
+    pub(crate) fn ended(&self, id: Uuid) -> Option<Ended> {
+        use planaria_kernel::workflow::Phase as Kernel;
+        let (output, error) = match &self.workflow.phase {
+            Kernel::Completed { output } => (Some(output.clone()), None),
+            Kernel::Faulted { error, .. } => (None, Some(error.clone())),
+            Kernel::Cancelled => (None, None),
+            _ => return None,
+        };
+        Some(Ended { id, phase: self.phase(), output, error })
+    }
+
+    /// Nothing in memory would be lost with it.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.uncommitted == 0
+            && self.evaluating.is_none()
+            && self.mailbox.is_empty()
+            && self.waiters.is_empty()
+    }
+
+    /// Whether a task runs with that attempt in that session.
+    pub(crate) fn is_current(&self, frame: FrameId, attempt: u32, session: Uuid) -> bool {
+        self.tasks.get(&frame).is_some_and(|row| {
+            row.state == TaskState::Running
+                && row.attempt == attempt
+                && row.session == Some(session)
+        })
+    }
+}

@@ -1,0 +1,315 @@
+//! Reading: everything open at the start, and single workflows when they are needed.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use planaria_kernel::Json;
+use planaria_kernel::workflow::{Fact, FrameId, FrameState, Input, Recorded, RerunPlan, Workflow};
+use planaria_proto::task::v1::OpenSessionRequest;
+use planaria_proto::types::v1::Healing;
+use planaria_runtime::clock::now_ms;
+use prost::Message;
+use uuid::Uuid;
+
+use super::advance::standing_timers;
+use super::command::Reply;
+use super::entry::{Entry, Mail, MailKind, Slot, Work};
+use super::session::Running;
+use super::{Engine, Internal};
+use crate::convert::history;
+use crate::definitions::{Definition, Definitions};
+use crate::error::Error;
+use crate::store::{StoreError, StoredWorkflow, TaskKey, TaskRow, TaskState, WorkflowStore};
+
+/// A workflow that was read.
+pub(crate) struct Loaded {
+    definition: Arc<Definition>,
+    workflow: Workflow,
+    stored: StoredWorkflow,
+    /// It goes on from an earlier place: the fact that says so, and who waits for it.
+    rerun: Option<(Fact, Option<Reply<()>>)>,
+    generation: u64,
+}
+
+/// A rerun that is wanted.
+pub(crate) struct RerunWish {
+    task: String,
+    input: Option<Json>,
+    reply: Option<Reply<()>>,
+}
+
+/// Rows read at once.
+const PAGE: u32 = 2_000;
+
+impl Engine {
+    /// Reads what is open, at the start and after the store failed. Streams of sessions stay.
+    pub(super) async fn recover(&mut self) -> Result<(), StoreError> {
+        let store = self.parts.store.clone();
+        let lease_until_ms = now_ms() + self.parts.config.lease_ms;
+        let streams: Vec<_> = self
+            .sessions
+            .drain()
+            .filter_map(|(id, session)| Some((id, session.stream?, session.draining)))
+            .collect();
+        self.workers.clear();
+        for row in store.sessions().await? {
+            let request = OpenSessionRequest::decode(row.announcement.clone())
+                .map_err(|error| StoreError::Corrupt(error.to_string()))?;
+            self.add_session(row.id, &request, lease_until_ms.max(row.lease_until_ms));
+        }
+        for (id, stream, draining) in streams {
+            if let Some(session) = self.sessions.get_mut(&id) {
+                session.stream = Some(stream);
+                session.draining = draining;
+                self.hungry.insert(id);
+            }
+        }
+        for body in store.open_healings().await? {
+            if let Ok(healing) = Healing::decode(body) {
+                self.healings.insert(healing.id.clone(), healing);
+            }
+        }
+        self.listeners = store.listeners().await?.into_iter().collect();
+        self.recover_tasks(store.as_ref()).await
+    }
+
+    async fn recover_tasks(&mut self, store: &dyn WorkflowStore) -> Result<(), StoreError> {
+        let mut after = None;
+        loop {
+            let rows = store.tasks(after, PAGE).await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = Some(last.key);
+            for row in &rows {
+                self.recover_task(row);
+            }
+        }
+    }
+
+    fn recover_task(&mut self, row: &TaskRow) {
+        match row.state {
+            TaskState::Queued => drop(self.routes.add(row, None)),
+            TaskState::RetryWait => drop(self.retrying.insert(row.key, row.latest_start_ms)),
+            TaskState::Running => {
+                let session = row.session.and_then(|id| self.sessions.get_mut(&id));
+                match session {
+                    Some(session) => {
+                        let since_ms = now_ms();
+                        let running = Running { attempt: row.attempt, since_ms, missed: 0 };
+                        session.running.insert(row.key, running);
+                    }
+                    // Its session is over, and nobody told the task: the books are mended.
+                    None => {
+                        let kind = MailKind::Orphaned(row.key.frame);
+                        self.mail.push_back((row.key.workflow, Mail::quiet(kind)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Forgets everything but who is connected.
+    pub(super) fn forget(&mut self) {
+        for (_, slot) in self.slots.drain() {
+            let (waiting, waiters) = match slot {
+                Slot::Loading(waiting) => (waiting, Vec::new()),
+                Slot::Live(entry) => (entry.mailbox, entry.waiters),
+            };
+            for mail in waiting {
+                mail.refuse(Error::Unavailable);
+            }
+            for waiter in waiters {
+                let _ = waiter.send(Err(Error::Unavailable));
+            }
+        }
+        for (_, mail) in self.mail.drain(..) {
+            mail.refuse(Error::Unavailable);
+        }
+        self.routes = super::Routes::default();
+        self.hungry.clear();
+        self.retrying.clear();
+        self.timers = super::Timers::default();
+        self.healings.clear();
+        self.keys.clear();
+        self.key_ages.clear();
+        for (_, mail) in self.mail_after_commit.drain(..) {
+            mail.refuse(Error::Unavailable);
+        }
+        self.next_scan = tokio::time::Instant::now();
+    }
+
+    /// Reads a workflow.
+    pub(super) fn load(&self, id: Uuid, wish: Option<RerunWish>) {
+        let (store, definitions) = (self.parts.store.clone(), self.parts.definitions.clone());
+        let (inner, generation) = (self.inner.clone(), self.generation);
+        tokio::spawn(async move {
+            let loaded = read(store.as_ref(), &definitions, id, wish, generation).await;
+            let _ = inner.send(Internal::Loaded(id, loaded.map(Box::new)));
+        });
+    }
+
+    /// A workflow was read: its mail is worked off.
+    pub(super) fn loaded(&mut self, id: Uuid, loaded: Result<Box<Loaded>, Error>) {
+        let waiting = match self.slots.remove(&id) {
+            Some(Slot::Loading(waiting)) => waiting,
+            Some(live) => {
+                self.slots.insert(id, live);
+                return;
+            }
+            None => return,
+        };
+        match loaded {
+            Ok(loaded) if loaded.generation == self.generation => {
+                self.take_in(id, *loaded, waiting);
+            }
+            Ok(_) => {
+                self.slots.insert(id, Slot::Loading(waiting));
+                self.load(id, None);
+            }
+            Err(error) => self.not_loaded(id, &error, waiting),
+        }
+    }
+
+    fn not_loaded(&mut self, id: Uuid, error: &Error, waiting: VecDeque<Mail>) {
+        if !matches!(error, Error::WorkflowNotFound(_)) {
+            tracing::error!(workflow = %id, error = super::batch::chain(error), "cannot be read");
+        }
+        for mail in waiting {
+            if let MailKind::Claim { frame, session } = &mail.kind {
+                self.release(Some(*session), TaskKey { workflow: id, frame: *frame });
+            }
+            mail.refuse(same(error, id));
+        }
+    }
+
+    fn take_in(&mut self, id: Uuid, loaded: Loaded, waiting: VecDeque<Mail>) {
+        let tasks: BTreeMap<FrameId, TaskRow> =
+            loaded.stored.tasks.into_iter().map(|row| (row.key.frame, row)).collect();
+        let timers = if loaded.workflow.phase.is_over() {
+            BTreeMap::new()
+        } else {
+            standing_timers(&loaded.workflow)
+        };
+        let frames = loaded.workflow.frames.iter();
+        let listeners: BTreeSet<FrameId> = frames
+            .filter(|(_, frame)| frame.state == FrameState::Listen)
+            .map(|(&frame, _)| frame)
+            .collect();
+        let retrying = tasks.values().filter(|row| row.state == TaskState::RetryWait).count();
+        let mut entry = Box::new(Entry {
+            definition: loaded.definition,
+            workflow: loaded.workflow,
+            tasks,
+            retrying,
+            timers,
+            listeners,
+            start_key: None,
+            shown: loaded.stored.row.phase,
+            uncommitted: 0,
+            evaluating: None,
+            mailbox: VecDeque::new(),
+            waiters: Vec::new(),
+        });
+        if let Some((fact, reply)) = loaded.rerun {
+            self.begin_rerun(&mut entry, id, fact, reply);
+        }
+        self.slots.insert(id, Slot::Live(entry));
+        for mail in waiting.into_iter().rev() {
+            self.mail.push_front((id, mail));
+        }
+    }
+
+    /// The workflow goes on from an earlier place: what is open now is dropped, what stood open
+    /// there is opened again.
+    fn begin_rerun(&mut self, entry: &mut Entry, id: Uuid, fact: Fact, reply: Option<Reply<()>>) {
+        let mut effects = vec![planaria_kernel::workflow::Effect::End];
+        effects.extend(entry.workflow.standing_effects());
+        let work = Work { facts: vec![fact], effects, reply, ..Work::default() };
+        self.apply(entry, id, Input::Continue, work);
+    }
+
+    /// Has a workflow go on from an earlier task: its history is read for that.
+    pub(super) fn rerun(
+        &mut self,
+        entry: &mut Entry,
+        id: Uuid,
+        (task, input): (String, Option<Json>),
+        reply: Option<Reply<()>>,
+    ) {
+        if entry.uncommitted > 0 {
+            // The history to read is not all there yet.
+            let kind = MailKind::Rerun { task, input };
+            self.mail_after_commit.push((id, Mail { kind, reply }));
+            return;
+        }
+        let frames: Vec<FrameId> = entry.tasks.keys().copied().collect();
+        for frame in frames {
+            if let Some(row) = entry.tasks.get(&frame) {
+                match row.state {
+                    TaskState::Queued => self.routes.remove(row),
+                    TaskState::Running => self.release(row.session, row.key),
+                    TaskState::RetryWait => drop(self.retrying.remove(&row.key)),
+                }
+            }
+        }
+        self.slots.insert(id, Slot::Loading(std::mem::take(&mut entry.mailbox)));
+        self.load(id, Some(RerunWish { task, input, reply }));
+    }
+}
+
+async fn read(
+    store: &dyn WorkflowStore,
+    definitions: &Definitions,
+    id: Uuid,
+    wish: Option<RerunWish>,
+    generation: u64,
+) -> Result<Loaded, Error> {
+    let stored = store.workflow(id).await?;
+    let stored = stored.ok_or_else(|| Error::WorkflowNotFound(id.to_string()))?;
+    let definition = definitions.get(&stored.row.definition).await?;
+    let graph = definition.compiled.graph.clone();
+    let facts = history::facts(&graph, &stored.records)
+        .map_err(|error| Error::Corrupt(error.to_string()))?;
+    let name: Arc<str> = id.to_string().into();
+    let Some(wish) = wish else {
+        let workflow = Workflow::fold(&name, &graph, &facts);
+        return Ok(Loaded { definition, workflow, stored, rerun: None, generation });
+    };
+    let plan = graph.find(&wish.task).and_then(|node| {
+        let numbers = (highest_attempt(&facts, &stored.tasks), now_ms());
+        RerunPlan::new(&name, &graph, &facts, (node, wish.input), numbers)
+    });
+    match plan {
+        Some(plan) => {
+            let rerun = Some((plan.fact, wish.reply));
+            Ok(Loaded { definition, workflow: plan.workflow, stored, rerun, generation })
+        }
+        None => {
+            if let Some(reply) = wish.reply {
+                let _ = reply.send(Err(Error::TaskNotFound(wish.task)));
+            }
+            let workflow = Workflow::fold(&name, &graph, &facts);
+            Ok(Loaded { definition, workflow, stored, rerun: None, generation })
+        }
+    }
+}
+
+/// The highest attempt number that was ever handed out.
+fn highest_attempt(facts: &[Recorded], tasks: &[TaskRow]) -> u32 {
+    let told = facts.iter().filter_map(|recorded| match &recorded.fact {
+        Fact::TaskCompleted(done) => done.execution.as_ref().map(|execution| execution.attempt),
+        Fact::AttemptFailed(failed) => Some(failed.execution.attempt),
+        Fact::AttemptLost(lost) => Some(lost.execution.attempt),
+        Fact::WorkflowRerun(rerun) => Some(rerun.attempt_base),
+        _ => None,
+    });
+    // A fault or cancellation may have ended one attempt more than the history tells.
+    told.chain(tasks.iter().map(|row| row.attempt)).max().unwrap_or(0) + 1
+}
+
+fn same(error: &Error, id: Uuid) -> Error {
+    match error {
+        Error::WorkflowNotFound(_) => Error::WorkflowNotFound(id.to_string()),
+        Error::Corrupt(what) => Error::Corrupt(what.clone()),
+        _ => Error::Unavailable,
+    }
+}

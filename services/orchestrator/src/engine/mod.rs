@@ -1,0 +1,249 @@
+//! The engine: one loop that owns every workflow, session and queue of this orchestrator.
+//!
+//! A message comes in, the kernel decides, the decision joins the batch that is being gathered.
+//! While a batch is being committed the next one gathers; what depends on a commit (answers, tasks
+//! handed out, events told) happens when it is done. What is in memory runs ahead of the store by
+//! the batches under way; if one fails, everything in memory is dropped and read again.
+
+mod advance;
+mod batch;
+mod command;
+mod dispatch;
+mod entry;
+
+mod finish;
+mod healing;
+mod load;
+mod observe;
+mod reconcile;
+mod report;
+mod route;
+mod session;
+mod start;
+mod timers;
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use planaria_proto::types::v1::Healing;
+use tokio::sync::mpsc;
+use tokio::time::{Duration, Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::config::Config;
+use crate::definitions::Definitions;
+use crate::log::LogTail;
+use crate::store::{StoreError, TaskKey, WorkflowStore};
+use crate::token::Tokens;
+use batch::Batch;
+pub(crate) use batch::settled;
+pub(crate) use command::{
+    Attempted, Command, Ended, Handle, Outcome, ReportItem, RetryDecision, Signalled, StartRequest,
+    Started, Statistics, Steering, VerdictItem, WatchItem,
+};
+pub(crate) use dispatch::json_payload;
+use entry::{Mail, Slot};
+
+use route::Routes;
+use session::Session;
+use timers::Timers;
+
+/// What the engine is made of.
+pub(crate) struct Parts {
+    /// Settings.
+    pub config: Config,
+    /// The store.
+    pub store: Arc<dyn WorkflowStore>,
+    /// The definitions.
+    pub definitions: Arc<Definitions>,
+    /// Signs what is handed out.
+    pub tokens: Tokens,
+    /// Where committed entries are told.
+    pub tail: LogTail,
+    /// Evaluates what is not provably bounded.
+    pub expressions: Arc<planaria_dsl::ExpressionPool>,
+    /// Who is told that a session is over.
+    pub ended_sessions: mpsc::UnboundedSender<(Uuid, bool)>,
+}
+
+/// What the engine's own helpers tell it. Never bounded: each answers one thing it asked for.
+pub(crate) enum Internal {
+    /// A batch was committed, or not.
+    Committed(Result<Vec<crate::store::LogEntry>, StoreError>),
+    /// A workflow was read.
+    Loaded(Uuid, Result<Box<load::Loaded>, crate::error::Error>),
+    /// An expression was evaluated.
+    Evaluated(Uuid, planaria_dsl::Answer),
+    /// Timers that come within the horizon.
+    Timers(Vec<(crate::store::TimerKey, u64)>),
+    /// What the reconciler found.
+    Observed(Box<reconcile::Observed>),
+}
+
+/// The engine.
+pub(crate) struct Engine {
+    parts: Parts,
+    inner: mpsc::UnboundedSender<Internal>,
+    slots: HashMap<Uuid, Slot>,
+    /// Mail for workflows, to be worked off before anything else is taken.
+    mail: VecDeque<(Uuid, Mail)>,
+    sessions: HashMap<Uuid, Session>,
+    workers: HashMap<String, Uuid>,
+    routes: Routes,
+    /// Sessions with slots to fill.
+    hungry: HashSet<Uuid>,
+    retrying: HashMap<TaskKey, u64>,
+    timers: Timers,
+    listeners: BTreeMap<TaskKey, String>,
+    healings: HashMap<String, Healing>,
+    watchers: HashMap<Uuid, Vec<mpsc::Sender<WatchItem>>>,
+    /// Idempotency keys of late starts: the store may not show them yet to whoever looks.
+    keys: HashMap<String, (Uuid, Vec<u8>)>,
+    key_ages: VecDeque<(u64, String)>,
+    /// Mail that waits for the next commit.
+    mail_after_commit: Vec<(Uuid, Mail)>,
+    gathering: Batch,
+    committing: Option<Batch>,
+
+    counters: Statistics,
+    /// The store is being read again after a failure.
+    generation: u64,
+    reconciliation: reconcile::Reconciliation,
+    last_sweep_ms: u64,
+    next_sweep: Instant,
+    next_scan: Instant,
+    next_reconcile: Instant,
+}
+
+/// Starts the engine: reads what is open, then answers commands until `stop`, and commits what it
+/// has taken before it returns.
+///
+/// # Errors
+/// If the store cannot be read.
+pub(crate) async fn run(
+    parts: Parts,
+    mut commands: mpsc::Receiver<Command>,
+    stop: CancellationToken,
+) -> Result<(), StoreError> {
+    let (inner, mut answers) = mpsc::unbounded_channel();
+    let mut engine = Engine::new(parts, inner);
+    engine.recover().await?;
+    let mut taken = Vec::with_capacity(256);
+    loop {
+        engine.work();
+        let deadline = engine.next_deadline();
+        tokio::select! {
+            biased;
+            Some(answer) = answers.recv() => engine.take_answer(answer).await,
+            count = commands.recv_many(&mut taken, 256) => {
+                if count == 0 {
+                    break;
+                }
+                for command in taken.drain(..) {
+                    engine.take(command);
+                }
+            }
+            () = sleep_until(deadline) => engine.tick(),
+            () = stop.cancelled(), if commands.is_closed() => break,
+        }
+    }
+    while engine.committing.is_some() || !engine.gathering.is_empty() {
+        engine.work();
+        match answers.recv().await {
+            Some(answer) => engine.take_answer(answer).await,
+            None => break,
+        }
+    }
+    Ok(())
+}
+
+impl Engine {
+    fn new(parts: Parts, inner: mpsc::UnboundedSender<Internal>) -> Self {
+        let now = Instant::now();
+        Self {
+            parts,
+            inner,
+            slots: HashMap::new(),
+            mail: VecDeque::new(),
+            sessions: HashMap::new(),
+            workers: HashMap::new(),
+            routes: Routes::default(),
+            hungry: HashSet::new(),
+            retrying: HashMap::new(),
+            timers: Timers::default(),
+            listeners: BTreeMap::new(),
+            healings: HashMap::new(),
+            watchers: HashMap::new(),
+            keys: HashMap::new(),
+            key_ages: VecDeque::new(),
+            mail_after_commit: Vec::new(),
+            gathering: Batch::default(),
+            committing: None,
+            counters: Statistics::default(),
+            generation: 0,
+            reconciliation: reconcile::Reconciliation::default(),
+            last_sweep_ms: planaria_runtime::clock::now_ms(),
+            next_sweep: now,
+            next_scan: now,
+            next_reconcile: now,
+        }
+    }
+
+    /// Works off the mail, fills free slots, and sends the batch off if none is under way.
+    fn work(&mut self) {
+        loop {
+            while let Some((id, mail)) = self.mail.pop_front() {
+                self.deliver(id, mail);
+            }
+            self.fill_hungry();
+            if self.mail.is_empty() {
+                break;
+            }
+        }
+        self.send_off();
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let timer = self.timers.next_due_ms().map(|due_ms| {
+            let wait_ms = due_ms.saturating_sub(planaria_runtime::clock::now_ms());
+            Instant::now() + Duration::from_millis(wait_ms)
+        });
+        let own = self.next_sweep.min(self.next_scan).min(self.next_reconcile);
+        timer.map_or(own, |timer| timer.min(own))
+    }
+
+    /// What is to be done by the clock.
+    fn tick(&mut self) {
+        let now = Instant::now();
+        self.fire_due_timers();
+        let settings = &self.parts.config;
+        let after = |ms: u64| now + Duration::from_millis(ms.max(1));
+        let (sweep, scan, reconcile) =
+            (after(settings.sweep_ms), after(settings.timer_scan_ms), after(settings.reconcile_ms));
+        if now >= self.next_sweep {
+            self.next_sweep = sweep;
+            self.sweep_leases();
+            self.forget_old_keys();
+        }
+        if now >= self.next_scan {
+            self.next_scan = scan;
+            self.scan_timers();
+        }
+        if now >= self.next_reconcile {
+            self.next_reconcile = reconcile;
+            self.observe_for_repairs();
+        }
+    }
+
+    async fn take_answer(&mut self, answer: Internal) {
+        match answer {
+            Internal::Committed(Ok(entries)) => self.committed(entries),
+            Internal::Committed(Err(error)) => self.commit_failed(error).await,
+            Internal::Loaded(id, loaded) => self.loaded(id, loaded),
+            Internal::Evaluated(id, answer) => self.evaluated(id, answer),
+            Internal::Timers(timers) => self.arm_scanned(&timers),
+            Internal::Observed(observed) => self.repair(*observed),
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What the failure detector says, and the counts.
+
+use planaria_runtime::clock::now_ms;
+use uuid::Uuid;
+
+use super::Engine;
+use super::command::{Attempted, Reply, Statistics, VerdictItem};
+use super::entry::{Loss, Mail, MailKind};
+use crate::error::Error;
+use crate::store::{TaskKey, Write};
+use crate::token::attempt_id;
+use planaria_kernel::workflow::{FrameId, LossCause};
+
+impl Engine {
+    /// What a worker has: its lease is renewed, lost deliveries are found. Answers the attempts it
+    /// must abandon; `None` = there is no such session.
+    pub(super) fn observed(&mut self, seen: Attempted) -> Option<Vec<String>> {
+        let now_ms = now_ms();
+        let (lease_ms, renewal_ms, delivery_ms) = {
+            let config = &self.parts.config;
+            (config.lease_ms, config.renewal_ms, config.delivery_ms_max)
+        };
+        let session = self.sessions.get_mut(&seen.session)?;
+        session.lease_until_ms = now_ms + lease_ms;
+        session.draining |= seen.draining;
+        if session.lease_until_ms >= session.lease_stored_ms + renewal_ms {
+            session.lease_stored_ms = session.lease_until_ms;
+            let (ids, until_ms) = (vec![seen.session], session.lease_until_ms);
+            self.gathering.writes.push(Write::Renewed { ids, until_ms });
+        }
+        let mut lost = Vec::new();
+        for (key, running) in &mut session.running {
+            let has = seen.attempts.contains(&(*key, running.attempt));
+            let due = running.since_ms + delivery_ms < seen.at_ms.min(now_ms);
+            running.missed = if has || !due { 0 } else { running.missed + 1 };
+            if running.missed >= 2 && running.attempt != 0 {
+                lost.push((*key, running.attempt, running.since_ms));
+            }
+        }
+        let not_its_own = seen.attempts.iter().filter(|(key, attempt)| {
+            session.running.get(key).is_none_or(|running| running.attempt != *attempt)
+        });
+        let abandon = not_its_own.map(|(key, attempt)| attempt_id(*key, *attempt)).collect();
+        let worker = session.worker.clone();
+        for (key, attempt, since_ms) in lost {
+            let detail = "the worker's inventory does not have it".to_owned();
+            let told = (LossCause::LostDelivery, since_ms, detail);
+            self.lose(seen.session, &worker, (key, attempt), told);
+        }
+        for (key, attempt, checkpoint) in seen.checkpoints {
+            let kind = MailKind::Checkpoint { frame: key.frame, attempt, checkpoint };
+            self.mail.push_back((key.workflow, Mail::quiet(kind)));
+        }
+        Some(abandon)
+    }
+
+    fn lose(
+        &mut self,
+        session: Uuid,
+        worker: &str,
+        (key, attempt): (TaskKey, u32),
+        (cause, signal_at_ms, detail): (LossCause, u64, String),
+    ) {
+        let loss = Loss {
+            frame: key.frame,
+            attempt,
+            session,
+            worker: worker.to_owned(),
+            cause,
+            signal_at_ms,
+            detail,
+            checkpoint: None,
+            reply_released: false,
+        };
+        self.mail.push_back((key.workflow, Mail::quiet(MailKind::Lost(loss))));
+    }
+
+    /// Verdicts: a session is dead, or an attempt is stalled.
+    pub(super) fn pronounce(&mut self, verdicts: Vec<VerdictItem>) {
+        for verdict in verdicts {
+            let VerdictItem { session, attempt, cause, signal_at_ms, detail } = verdict;
+            let Some(attempt) = attempt else {
+                self.end_session(session, cause, signal_at_ms, &detail);
+                continue;
+            };
+            let Some(worker) = self.sessions.get(&session).map(|session| session.worker.clone())
+            else {
+                continue;
+            };
+            self.lose(session, &worker, attempt, (cause, signal_at_ms, detail));
+        }
+    }
+
+    pub(super) fn statistics(&self) -> Statistics {
+        let running = self.sessions.values().map(|session| session.running.len() as u64).sum();
+        let capacity: usize = self.sessions.values().map(|session| session.capacity).sum();
+        let mut functions: Vec<String> =
+            self.sessions.values().flat_map(|s| s.functions.keys().cloned()).collect();
+        functions.sort_unstable();
+        functions.dedup();
+        let waiting = self.routes.iter().filter(|(_, _, route)| !route.waiting.is_empty());
+        let waiting: Vec<(String, String, u64, bool)> = waiting
+            .map(|(queue, function, route)| {
+                let count = route.waiting.len() as u64;
+                (queue.to_owned(), function.to_owned(), count, !route.sessions.is_empty())
+            })
+            .collect();
+        let oldest = self
+            .routes
+            .iter()
+            .flat_map(|(_, _, route)| route.waiting.keys().map(|(_, since_ms, _)| *since_ms).min());
+        Statistics {
+            queued: self.routes.waiting(),
+            running,
+            retrying: self.retrying.len() as u64,
+            sessions: u32::try_from(self.sessions.len()).unwrap_or(u32::MAX),
+            capacity: u32::try_from(capacity).unwrap_or(u32::MAX),
+            oldest_queued_ms: oldest.min(),
+            waiting,
+            functions,
+            ..self.counters.clone()
+        }
+    }
+
+    /// A report of an attempt that is not the current one: if it was accepted before, it gets the
+    /// same answer again.
+    pub(super) fn refuse_stale(
+        &self,
+        id: Uuid,
+        (frame, attempt, session): (FrameId, u32, Uuid),
+        reply: Option<Reply<()>>,
+    ) {
+        let Some(reply) = reply else { return };
+        let store = self.parts.store.clone();
+        tokio::spawn(async move {
+            let stale = Error::Stale(
+                "the attempt is not the current one: it was lost, cancelled or replaced",
+            );
+            let outcome = match store.records(id, 0, u32::MAX).await {
+                Ok(records) if was_accepted(&records, frame, attempt, session) => Ok(()),
+                Ok(_) => {
+                    tracing::warn!(workflow = %id, frame = frame.0, attempt, %session,
+                        "late result refused");
+                    Err(stale)
+                }
+                Err(error) => Err(error.into()),
+            };
+            let _ = reply.send(outcome);
+        });
+    }
+}
+
+/// Whether the history has that very attempt's end, as its worker reported it.
+fn was_accepted(records: &[bytes::Bytes], frame: FrameId, attempt: u32, session: Uuid) -> bool {
+    use planaria_proto::types::v1::Signal;
+    use planaria_proto::workflow::v1::history_event::Event;
+    let events = crate::convert::history::events(records).unwrap_or_default();
+    let session = session.to_string();
+    events.into_iter().any(|event| {
+        let (of, execution) = match event.event {
+            Some(Event::TaskCompleted(done)) => (done.frame, done.execution),
+            Some(Event::AttemptFailed(failed)) => (failed.frame, failed.execution),
+            Some(Event::AttemptLost(lost)) if lost.signal() == Signal::Drained => {
+                (lost.frame, lost.execution)
+            }
+            _ => return false,
+        };
+        of == frame.0
+            && execution.is_some_and(|execution| {
+                execution.attempt == attempt && execution.session_id == session
+            })
+    })
+}

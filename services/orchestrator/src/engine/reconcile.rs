@@ -1,0 +1,249 @@
+//! The reconciler: looks for states that should not be, and mends them.
+//!
+//! It takes no input and trusts no hint: it scans the store and compares. Each repair is a step of
+//! the workflow it concerns, fenced like any other, and leaves a healing.
+
+use std::collections::{BTreeSet, HashSet};
+
+use planaria_kernel::repair::{self, Repair};
+use planaria_kernel::workflow::{Effect, FrameId, Input, Phase, Timer};
+use planaria_proto::types::v1::HealingAction;
+use planaria_runtime::clock::now_ms;
+use uuid::Uuid;
+
+use super::dispatch::reference;
+use super::entry::{Entry, Loss, Mail, MailKind, Settle, Slot, Work};
+use super::{Engine, Internal};
+use crate::store::{StoreError, TaskKey, TaskRow, TaskState, TimerKey, WorkflowStore};
+
+/// What the store showed.
+pub(crate) struct Observed {
+    timers: Vec<TimerKey>,
+    orphans: Vec<TaskRow>,
+    queued: Vec<TaskRow>,
+    quiet: Vec<Uuid>,
+    leftovers: Vec<Uuid>,
+}
+
+/// What the reconciler remembers from one look to the next.
+#[derive(Default)]
+pub(crate) struct Reconciliation {
+    /// A look is under way.
+    looking: bool,
+    /// Looks until the store is scanned again.
+    until_scan: u32,
+    quiet: HashSet<Uuid>,
+}
+
+/// Rows looked at in one scan.
+const SCANNED_MAX: u32 = 1_000;
+/// The store is scanned with every so many looks; memory is looked at with each.
+const LOOKS_PER_SCAN: u32 = 4;
+/// What is younger than this may be on its way.
+const YOUNG_MS: u64 = 2_000;
+
+impl Engine {
+    /// Looks at memory, and now and then has the store scanned.
+    pub(super) fn observe_for_repairs(&mut self) {
+        let retries = self.retrying.iter().map(|(key, latest)| (*key, *latest)).collect();
+        self.carry_out(&repair::Observed {
+            retries,
+            timers: Vec::new(),
+            orphans: Vec::new(),
+            stranded: Vec::new(),
+            quiet: Vec::new(),
+            leftovers: Vec::new(),
+        });
+        self.reconciliation.until_scan = self.reconciliation.until_scan.saturating_sub(1);
+        if self.reconciliation.looking || self.reconciliation.until_scan > 0 {
+            return;
+        }
+        self.reconciliation.looking = true;
+        self.reconciliation.until_scan = LOOKS_PER_SCAN;
+        let (store, inner) = (self.parts.store.clone(), self.inner.clone());
+        tokio::spawn(async move {
+            let observed = scan(store.as_ref()).await.unwrap_or_else(|error| {
+                tracing::error!(error = super::batch::chain(&error), "the reconciler cannot look");
+                Observed {
+                    timers: Vec::new(),
+                    orphans: Vec::new(),
+                    queued: Vec::new(),
+                    quiet: Vec::new(),
+                    leftovers: Vec::new(),
+                }
+            });
+            let _ = inner.send(Internal::Observed(Box::new(observed)));
+        });
+    }
+
+    /// Compares what the store showed with memory, plans, and carries the plan out.
+    pub(super) fn repair(&mut self, seen: Observed) {
+        self.reconciliation.looking = false;
+        let before = std::mem::take(&mut self.reconciliation.quiet);
+        let observed = repair::Observed {
+            retries: Vec::new(),
+            timers: seen.timers.into_iter().filter(|key| !self.will_fire(key)).collect(),
+            orphans: seen.orphans.iter().filter(|row| self.is_orphan(row)).map(|r| r.key).collect(),
+            stranded: seen.queued.iter().filter(|r| !self.is_reachable(r)).map(|r| r.key).collect(),
+            quiet: seen.quiet.iter().map(|id| (*id, before.contains(id))).collect(),
+            leftovers: seen.leftovers,
+        };
+        self.reconciliation.quiet = seen.quiet.into_iter().collect();
+        self.carry_out(&observed);
+    }
+
+    fn carry_out(&mut self, observed: &repair::Observed<TaskKey, TimerKey, Uuid>) {
+        let grace_ms = self.parts.config.retry_grace_ms;
+        for repair in repair::plan(observed, grace_ms, now_ms()) {
+            let (workflow, kind) = match repair {
+                Repair::DecideRetry(key) => {
+                    let Some(attempt) = self.failed_attempt(key) else {
+                        (self.mail).push_back((key.workflow, Mail::quiet(MailKind::Check)));
+                        continue;
+                    };
+                    let frame = key.frame;
+                    let kind = MailKind::Decision { frame, attempt, give_up: None, overdue: true };
+                    (key.workflow, kind)
+                }
+                Repair::FireTimer(key) => {
+                    (key.task.workflow, MailKind::Overdue(key.task.frame, key.timer))
+                }
+                Repair::RunAgain(key) => (key.workflow, MailKind::Orphaned(key.frame)),
+                Repair::Queue(key) => (key.workflow, MailKind::Stranded(key.frame)),
+                Repair::Advance(id) | Repair::Remove(id) => (id, MailKind::Check),
+            };
+            self.mail.push_back((workflow, Mail::quiet(kind)));
+        }
+    }
+
+    /// The attempt that failed, if the workflow is in memory; else it is read first.
+    fn failed_attempt(&self, key: TaskKey) -> Option<u32> {
+        match self.slots.get(&key.workflow) {
+            Some(Slot::Live(entry)) => entry.tasks.get(&key.frame).map(|row| row.attempt),
+            _ => None,
+        }
+    }
+
+    fn will_fire(&self, key: &TimerKey) -> bool {
+        match self.slots.get(&key.task.workflow) {
+            Some(Slot::Live(entry)) => {
+                !entry.timers.contains_key(&(key.task.frame, key.timer))
+                    || self.timers.is_armed(key)
+            }
+            _ => self.timers.is_armed(key),
+        }
+    }
+
+    fn is_orphan(&self, row: &TaskRow) -> bool {
+        row.session.is_none_or(|session| !self.sessions.contains_key(&session))
+    }
+
+    /// Whether a queue has the task, a session has a slot reserved for it, or memory knows better.
+    fn is_reachable(&self, row: &TaskRow) -> bool {
+        if let Some(Slot::Live(entry)) = self.slots.get(&row.key.workflow)
+            && entry.tasks.get(&row.key.frame).is_none_or(|now| now.state != TaskState::Queued)
+        {
+            return true;
+        }
+        self.routes.has(row)
+            || self.sessions.values().any(|session| session.running.contains_key(&row.key))
+    }
+
+    /// Goes on if it can; mends what does not fit the state.
+    pub(super) fn check(&mut self, entry: &mut Entry, id: Uuid) {
+        let over = entry.workflow.phase.is_over();
+        let has_open = !entry.tasks.is_empty() || !entry.timers.is_empty();
+        if over && has_open {
+            let told = (now_ms(), "a finished workflow had something open".to_owned());
+            self.record_repair(id, "", HealingAction::Removed, told);
+            let work = Work { effects: vec![Effect::End], ..Work::default() };
+            self.finish(entry, id, work);
+            return;
+        }
+        if over || entry.workflow.phase != Phase::Running {
+            return;
+        }
+        let mut effects = entry.workflow.standing_effects();
+        effects.retain(|effect| match effect {
+            Effect::Schedule { frame, .. } => !entry.tasks.contains_key(frame),
+            Effect::Arm { frame, timer, due_ms } => {
+                entry.timers.get(&(*frame, *timer)) != Some(due_ms)
+            }
+            _ => true,
+        });
+        if effects.is_empty() && !entry.workflow.can_continue() {
+            if !entry.workflow.has_something_open() {
+                tracing::error!(workflow = %id, "the workflow is stuck: nothing can move it");
+            }
+            return;
+        }
+        let told = (now_ms(), "a workflow stood still and goes on".to_owned());
+        self.record_repair(id, "", HealingAction::WorkflowAdvanced, told);
+        self.apply(entry, id, Input::Continue, Work { effects, ..Work::default() });
+    }
+
+    /// A timer that nothing would have fired.
+    pub(super) fn overdue(&mut self, entry: &mut Entry, id: Uuid, key: (FrameId, Timer)) {
+        let Some(&due_ms) = entry.timers.get(&key) else {
+            let work = Work { settle: Settle::Fired(key.0, key.1), ..Work::default() };
+            self.finish(entry, id, work);
+            return;
+        };
+        if entry.workflow.phase != Phase::Running {
+            return;
+        }
+        let told = (due_ms, "a timer was overdue".to_owned());
+        self.record_repair(id, &reference(entry, key.0), HealingAction::TimerFired, told);
+        let work = Work { settle: Settle::Fired(key.0, key.1), ..Work::default() };
+        let input = Input::TimerFired { frame: key.0, timer: key.1 };
+        self.apply(entry, id, input, work);
+    }
+
+    /// A queued task that no queue has.
+    pub(super) fn stranded(&mut self, entry: &mut Entry, frame: FrameId) {
+        let Some(row) = entry.tasks.get(&frame) else { return };
+        if row.state != TaskState::Queued || self.is_reachable(row) {
+            return;
+        }
+        let task = reference(entry, frame);
+        let told = (row.since_ms, "a task waited where no worker would look".to_owned());
+        self.record_repair(row.key.workflow, &task, HealingAction::Rerun, told);
+        self.place(entry, frame, None);
+        let row = entry.tasks.get(&frame).cloned();
+        let write = row.map(|row| crate::store::Write::Task(Box::new(row)));
+        self.gathering.writes.extend(write);
+    }
+
+    /// A task whose session is over, and nobody told it.
+    pub(super) fn orphaned(&mut self, entry: &mut Entry, id: Uuid, frame: FrameId) {
+        let Some(row) = entry.tasks.get(&frame) else { return };
+        if row.state != TaskState::Running || !self.is_orphan(row) {
+            return;
+        }
+        let loss = Loss {
+            frame,
+            attempt: row.attempt,
+            session: row.session.unwrap_or_default(),
+            worker: String::new(),
+            cause: planaria_kernel::workflow::LossCause::LostDelivery,
+            signal_at_ms: row.since_ms,
+            detail: "the session that had it is over".to_owned(),
+            checkpoint: None,
+            reply_released: false,
+        };
+        self.lost(entry, id, loss, None);
+    }
+}
+
+async fn scan(store: &dyn WorkflowStore) -> Result<Observed, StoreError> {
+    let before_ms = now_ms().saturating_sub(YOUNG_MS);
+    let quiet: BTreeSet<Uuid> =
+        store.quiet_workflows(Uuid::nil(), SCANNED_MAX).await?.into_iter().collect();
+    Ok(Observed {
+        timers: store.overdue_timers(before_ms, SCANNED_MAX).await?,
+        orphans: store.orphans(SCANNED_MAX).await?,
+        queued: store.queued_before(before_ms, SCANNED_MAX).await?,
+        quiet: quiet.into_iter().collect(),
+        leftovers: store.leftovers(SCANNED_MAX).await?,
+    })
+}

@@ -1,0 +1,260 @@
+//! Sessions: what workers offer, what they have, and how sessions begin and end.
+
+use std::collections::{BTreeMap, HashMap};
+
+use planaria_kernel::definition::FunctionRetry;
+use planaria_kernel::workflow::LossCause;
+use planaria_proto::task::v1::{Assignment, OpenSessionRequest, PullTasksResponse};
+use planaria_runtime::clock::now_ms;
+use prost::Message;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::Engine;
+use super::command::Reply;
+use super::entry::{Loss, Mail, MailKind};
+use crate::convert::attempt::policy_from;
+use crate::error::Error;
+use crate::store::{SessionRow, TaskKey, Write};
+use crate::token::parse_attempt_id;
+
+/// A worker's session.
+pub(crate) struct Session {
+    pub(crate) worker: String,
+    pub(crate) incarnation: String,
+    pub(crate) functions: HashMap<String, Offer>,
+    pub(crate) queues: Vec<String>,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) capacity: usize,
+    /// The attempts it has, or that are on their way to it.
+    pub(crate) running: HashMap<TaskKey, Running>,
+    pub(crate) stream: Option<mpsc::UnboundedSender<PullTasksResponse>>,
+    /// Handed out while no stream was there.
+    pub(crate) undelivered: Vec<Assignment>,
+    pub(crate) draining: bool,
+    pub(crate) lease_until_ms: u64,
+    /// The lease that the store has.
+    pub(crate) lease_stored_ms: u64,
+}
+
+/// A function that a worker offers.
+pub(crate) struct Offer {
+    pub(crate) version: String,
+    pub(crate) retry: Option<FunctionRetry>,
+}
+
+/// An attempt that a session has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Running {
+    /// 0 while the task is only reserved for the session.
+    pub(crate) attempt: u32,
+    /// When it was handed out, in Unix milliseconds.
+    pub(crate) since_ms: u64,
+    /// Inventories in a row that did not have it.
+    pub(crate) missed: u8,
+}
+
+impl Session {
+    /// How many attempts it could take now.
+    pub(crate) fn free(&self) -> usize {
+        let connected = self.stream.as_ref().is_some_and(|stream| !stream.is_closed());
+        if self.draining || !connected {
+            return 0;
+        }
+        self.capacity.saturating_sub(self.running.len())
+    }
+
+    fn new(request: &OpenSessionRequest, lease_until_ms: u64) -> Self {
+        let functions = request.functions.iter().map(|function| {
+            let retry = function.retry.as_ref().map(|retry| policy_from(Some(retry)));
+            (function.name.clone(), Offer { version: function.version.clone(), retry })
+        });
+        let mut queues = request.queues.clone();
+        if queues.is_empty() {
+            queues.push("default".to_owned());
+        }
+        Self {
+            worker: request.worker_id.clone(),
+            incarnation: request.incarnation.clone(),
+            functions: functions.collect(),
+            queues,
+            labels: request.labels.clone().into_iter().collect(),
+            capacity: request.capacity as usize,
+            running: HashMap::new(),
+            stream: None,
+            undelivered: Vec::new(),
+            draining: false,
+            lease_until_ms,
+            lease_stored_ms: lease_until_ms,
+        }
+    }
+}
+
+impl Engine {
+    pub(super) fn open_session(&mut self, request: &OpenSessionRequest, reply: Reply<Uuid>) {
+        if let Some(&id) = self.workers.get(&request.worker_id)
+            && let Some(session) = self.sessions.get(&id)
+        {
+            if session.incarnation == request.incarnation {
+                let _ = reply.send(Ok(id));
+                return;
+            }
+            if session.incarnation > request.incarnation {
+                let worker = request.worker_id.clone();
+                let _ = reply.send(Err(Error::IncarnationSuperseded(worker)));
+                return;
+            }
+            let detail = format!("worker {} started again", request.worker_id);
+            self.end_session(id, LossCause::NewIncarnation, now_ms(), &detail);
+        }
+        if self.sessions.len() >= self.parts.config.sessions_max {
+            let _ = reply.send(Err(Error::Overloaded("too many sessions are open")));
+            return;
+        }
+        let id = Uuid::now_v7();
+        let row = SessionRow {
+            id,
+            worker_id: request.worker_id.clone(),
+            incarnation: request.incarnation.clone(),
+            announcement: request.encode_to_vec().into(),
+            lease_until_ms: now_ms() + self.parts.config.lease_ms,
+        };
+        tracing::info!(session = %id, worker = row.worker_id, "session opened");
+        self.add_session(id, request, row.lease_until_ms);
+        self.gathering.writes.push(Write::SessionOpened(row));
+        self.gathering.then(move || drop(reply.send(Ok(id))));
+    }
+
+    /// Takes a session into the books.
+    pub(super) fn add_session(
+        &mut self,
+        id: Uuid,
+        request: &OpenSessionRequest,
+        lease_until_ms: u64,
+    ) {
+        let session = Session::new(request, lease_until_ms);
+        for queue in &session.queues {
+            for function in session.functions.keys() {
+                self.routes.offer(queue, function, id);
+            }
+        }
+        self.workers.insert(request.worker_id.clone(), id);
+        self.sessions.insert(id, session);
+    }
+
+    pub(super) fn pull(
+        &mut self,
+        id: Uuid,
+        stream: mpsc::UnboundedSender<PullTasksResponse>,
+        reply: Reply<()>,
+    ) {
+        let Some(session) = self.sessions.get_mut(&id) else {
+            let _ = reply.send(Err(Error::SessionNotFound));
+            return;
+        };
+        let mut undelivered = std::mem::take(&mut session.undelivered);
+        undelivered.retain(|assignment| {
+            let named = parse_attempt_id(&assignment.attempt_id);
+            named.is_some_and(|(key, attempt)| {
+                session.running.get(&key).is_some_and(|running| running.attempt == attempt)
+            })
+        });
+        if !undelivered.is_empty() {
+            let _ = stream.send(PullTasksResponse { assignments: undelivered });
+        }
+        session.stream = Some(stream);
+        self.hungry.insert(id);
+        let _ = reply.send(Ok(()));
+    }
+
+    pub(super) fn close_session(&mut self, id: Uuid, reason: &str, reply: Reply<()>) {
+        if self.sessions.contains_key(&id) {
+            let detail = format!("the worker left: {reason}");
+            self.end_session(id, LossCause::Drained, now_ms(), &detail);
+        }
+        self.gathering.then(move || drop(reply.send(Ok(()))));
+    }
+
+    /// Ends a session: everything that it has is lost with it.
+    pub(super) fn end_session(
+        &mut self,
+        id: Uuid,
+        cause: LossCause,
+        signal_at_ms: u64,
+        detail: &str,
+    ) {
+        let Some(session) = self.sessions.remove(&id) else { return };
+        let worker = session.worker;
+        let attempts = session.running.len();
+        tracing::info!(session = %id, worker, ?cause, attempts, detail, "session ended");
+        self.routes.withdraw(id);
+        self.hungry.remove(&id);
+        if self.workers.get(&worker) == Some(&id) {
+            self.workers.remove(&worker);
+        }
+        self.gathering.writes.push(Write::SessionEnded {
+            id,
+            worker_id: worker.clone(),
+            detail: detail.to_owned(),
+            at_ms: now_ms(),
+        });
+        let mut running: Vec<(TaskKey, Running)> = session.running.into_iter().collect();
+        running.sort_unstable_by_key(|(key, _)| *key);
+        for (key, running) in running {
+            if running.attempt == 0 {
+                self.requeue_reserved(key);
+                continue;
+            }
+            let loss = Loss {
+                frame: key.frame,
+                attempt: running.attempt,
+                session: id,
+                worker: worker.clone(),
+                cause,
+                signal_at_ms,
+                detail: detail.to_owned(),
+                checkpoint: None,
+                reply_released: false,
+            };
+            self.mail.push_back((key.workflow, Mail::quiet(MailKind::Lost(loss))));
+        }
+        let left = cause == LossCause::Drained;
+        let _ = self.parts.ended_sessions.send((id, left));
+    }
+
+    /// An attempt is not the session's any more; its slot is free.
+    pub(super) fn release(&mut self, session: Option<Uuid>, key: TaskKey) {
+        let Some(id) = session else { return };
+        if let Some(session) = self.sessions.get_mut(&id)
+            && session.running.remove(&key).is_some()
+            && self.routes.waiting() > 0
+        {
+            self.hungry.insert(id);
+        }
+    }
+
+    /// Ends sessions whose lease ran out. If this process itself stood still, nobody could renew:
+    /// then every session gets a new lease.
+    pub(super) fn sweep_leases(&mut self) {
+        let now_ms = now_ms();
+        let expected_ms = self.last_sweep_ms + self.parts.config.sweep_ms;
+        let stood_still = now_ms.saturating_sub(expected_ms)
+            > self.parts.config.sweep_ms.max(1_000)
+            || now_ms < self.last_sweep_ms;
+        self.last_sweep_ms = now_ms;
+        let lease_until_ms = now_ms + self.parts.config.lease_ms;
+        let mut expired = Vec::new();
+        for (&id, session) in &mut self.sessions {
+            if stood_still {
+                session.lease_until_ms = session.lease_until_ms.max(lease_until_ms);
+            } else if session.lease_until_ms < now_ms {
+                expired.push((id, session.lease_until_ms));
+            }
+        }
+        for (id, lease_until_ms) in expired {
+            let signal_at_ms = lease_until_ms.saturating_sub(self.parts.config.lease_ms);
+            let detail = "the session's lease ran out: nobody renewed it";
+            self.end_session(id, LossCause::LeaseExpired, signal_at_ms, detail);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! What can go wrong, and how clients are told.
+
+use planaria_dsl::Problem;
+use planaria_kernel::workflow::Rejected;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+use uuid::Uuid;
+
+use crate::store::{DefinitionKey, StoreError};
+
+/// What can go wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A field of the request is wrong.
+    #[error("{field}: {message}")]
+    Invalid {
+        /// The stable reason.
+        reason: &'static str,
+        /// The field, as a path in the request.
+        field: String,
+        /// What is wrong and how to mend it.
+        message: String,
+    },
+    /// A document is not a definition.
+    #[error("the document is not a valid definition: {}", summary(.0))]
+    DefinitionInvalid(Vec<Problem>),
+    /// A document is too large.
+    #[error("the document has {have} bytes; at most {most} are allowed")]
+    DocumentTooLarge {
+        /// Its size.
+        have: usize,
+        /// The limit.
+        most: usize,
+    },
+    /// The version is published with another text.
+    #[error("{} is published already with another text: raise document.version", name(.0))]
+    DefinitionExists(DefinitionKey),
+    /// There is no such definition.
+    #[error("no definition {} is published; see `planaria definition list`", name(.0))]
+    DefinitionNotFound(DefinitionKey),
+    /// There is no such workflow.
+    #[error("no workflow {0}")]
+    WorkflowNotFound(String),
+    /// The workflow has no such task to act on.
+    #[error("the workflow has no such task to act on: {0}")]
+    TaskNotFound(String),
+    /// The workflow's phase does not allow it.
+    #[error("the workflow is {0}")]
+    PhaseInvalid(&'static str),
+    /// The key started another workflow.
+    #[error("the idempotency key {key:?} started workflow {id} with another definition or input")]
+    IdempotencyKeyReused {
+        /// The key.
+        key: String,
+        /// The workflow that it started.
+        id: Uuid,
+    },
+    /// A payload is too large.
+    #[error("{field} has {have} bytes; at most {most} are allowed: pass a reference instead")]
+    PayloadTooLarge {
+        /// The field.
+        field: &'static str,
+        /// Its size.
+        have: usize,
+        /// The limit.
+        most: usize,
+    },
+    /// The session is not open.
+    #[error("the session is not open: open a new one")]
+    SessionNotFound,
+    /// A newer start of the worker has a session.
+    #[error("a newer incarnation of worker {0} has a session")]
+    IncarnationSuperseded(String),
+    /// The result is not for the current attempt.
+    #[error("{0}")]
+    Stale(&'static str),
+    /// Too much waits already.
+    #[error("{0}")]
+    Overloaded(&'static str),
+    /// The store failed; whether the change was made is not known.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    /// The engine is stopping or was reset; whether the change was made is not known.
+    #[error("the orchestrator is restarting its engine; try again")]
+    Unavailable,
+    /// A history or row cannot be read.
+    #[error("stored data cannot be read: {0}")]
+    Corrupt(String),
+    /// A bug.
+    #[error("an internal error")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<Rejected> for Error {
+    fn from(rejected: Rejected) -> Self {
+        match rejected {
+            Rejected::PhaseInvalid { phase } => Self::PhaseInvalid(phase),
+            Rejected::NotOpen => Self::TaskNotFound(rejected.to_string()),
+            Rejected::NobodyListens => Self::TaskNotFound(rejected.to_string()),
+            Rejected::KnownEvent => Self::Stale("the event was received before"),
+            Rejected::InboxFull => Self::Overloaded("too many events wait for this workflow"),
+        }
+    }
+}
+
+impl Error {
+    /// The gRPC code and the stable reason.
+    const fn classify(&self) -> (Code, &'static str) {
+        match self {
+            Self::Invalid { reason, .. } => (Code::InvalidArgument, reason),
+            Self::DefinitionInvalid(_) => (Code::InvalidArgument, "DEFINITION_INVALID"),
+            Self::DocumentTooLarge { .. } => (Code::InvalidArgument, "DOCUMENT_TOO_LARGE"),
+            Self::DefinitionExists(_) => (Code::AlreadyExists, "DEFINITION_EXISTS"),
+            Self::DefinitionNotFound(_) => (Code::NotFound, "DEFINITION_NOT_FOUND"),
+            Self::WorkflowNotFound(_) => (Code::NotFound, "WORKFLOW_NOT_FOUND"),
+            Self::TaskNotFound(_) => (Code::NotFound, "TASK_NOT_FOUND"),
+            Self::PhaseInvalid(_) => (Code::FailedPrecondition, "WORKFLOW_PHASE_INVALID"),
+            Self::IdempotencyKeyReused { .. } => (Code::AlreadyExists, "IDEMPOTENCY_KEY_REUSED"),
+            Self::PayloadTooLarge { .. } => (Code::InvalidArgument, "PAYLOAD_TOO_LARGE"),
+            Self::SessionNotFound => (Code::NotFound, "SESSION_NOT_FOUND"),
+            Self::IncarnationSuperseded(_) => (Code::FailedPrecondition, "INCARNATION_SUPERSEDED"),
+            Self::Stale(_) => (Code::FailedPrecondition, "STALE"),
+            Self::Overloaded(_) => (Code::ResourceExhausted, "OVERLOADED"),
+            Self::Store(_) => (Code::Unavailable, "STORE_FAILED"),
+            Self::Unavailable => (Code::Unavailable, "ENGINE_RESET"),
+            Self::Corrupt(_) => (Code::Internal, "STORED_DATA_CORRUPT"),
+            Self::Internal(_) => (Code::Internal, "INTERNAL"),
+        }
+    }
+
+    /// The stable reason.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        self.classify().1
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let (code, reason) = error.classify();
+        if matches!(code, Code::Internal | Code::Unavailable) {
+            tracing::error!(reason, error = chain(&error), "request failed");
+        }
+        let mut details = ErrorDetails::new();
+        details.set_error_info(reason, "planaria.dev", std::collections::HashMap::new());
+        match &error {
+            Error::Invalid { field, message, .. } => {
+                details.add_bad_request_violation(field.clone(), message.clone());
+            }
+            Error::DefinitionInvalid(problems) => {
+                for problem in problems {
+                    let place = format!("source{}", problem.pointer);
+                    details.add_bad_request_violation(place, describe(problem));
+                }
+            }
+            _ => {}
+        }
+        Self::with_error_details(code, error.to_string(), details)
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+fn name(key: &DefinitionKey) -> String {
+    format!("{}/{}:{}", key.namespace, key.name, key.version)
+}
+
+fn summary(problems: &[Problem]) -> String {
+    match problems {
+        [] => "nothing is known".to_owned(),
+        [only] => describe(only),
+        [first, rest @ ..] => format!("{} (and {} more)", describe(first), rest.len()),
+    }
+}
+
+fn describe(problem: &Problem) -> String {
+    let place = match (problem.line, problem.column) {
+        (Some(line), Some(column)) => format!("line {line}, column {column}: "),
+        _ => String::new(),
+    };
+    format!("{place}{}: {}", problem.reason, problem.message)
+}

@@ -1,0 +1,23 @@
+//! The orchestrator: definitions, workflows and their history, sessions, task queues, timers.
+//!
+//! Requests are converted (`convert`), decided in one engine (`engine`) by the kernel's pure
+//! machines, committed in batches (`store`), and told to readers of the log (`log`). Any start of
+//! the orchestrator continues from the store: nothing that counts is in memory only.
+
+mod api;
+mod config;
+mod convert;
+mod definitions;
+mod engine;
+mod error;
+mod log;
+mod store;
+mod token;
+mod wiring;
+
+pub use config::Config;
+pub use error::Error;
+pub use wiring::build;
+
+/// The service's name in settings, logs and the directory.
+pub const NAME: &str = "orchestrator";

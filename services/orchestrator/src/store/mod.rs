@@ -1,0 +1,142 @@
+//! The port to the orchestrator's store, and its adapters.
+
+mod rows;
+mod sqlite;
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use planaria_proto::types::v1::Phase;
+use uuid::Uuid;
+
+pub(crate) use rows::{
+    DefinitionKey, DefinitionRow, LogEntry, Position, RecordWrite, SessionRow, StepWrite, Subject,
+    TaskKey, TaskRow, TaskState, TimerKey, WorkflowRow, Write,
+};
+pub(crate) use sqlite::SqliteWorkflowStore;
+
+/// Why the store could not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Somebody else committed first: a history number, session or key is taken.
+    #[error("a conflicting change was committed before")]
+    Conflict,
+    /// The store cannot be reached or cannot write.
+    #[error("the store failed")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A row cannot be read.
+    #[error("the store holds a row that cannot be read: {0}")]
+    Corrupt(String),
+}
+
+/// What a workflow's row and history say.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredWorkflow {
+    /// The row.
+    pub row: WorkflowRow,
+    /// Encoded `HistoryRecord`s, in order.
+    pub records: Vec<Bytes>,
+    /// The open function tasks.
+    pub tasks: Vec<TaskRow>,
+}
+
+/// Which workflows a list shows. What is set must hold.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WorkflowFilter {
+    /// One of these phases; empty = any.
+    pub phases: Vec<Phase>,
+    /// The definition's namespace.
+    pub namespace: Option<String>,
+    /// The definition's name.
+    pub name: Option<String>,
+    /// The definition's version.
+    pub version: Option<String>,
+    /// Started at or after, in Unix milliseconds.
+    pub started_after_ms: Option<u64>,
+    /// Started before, in Unix milliseconds.
+    pub started_before_ms: Option<u64>,
+    /// Has a task that waits for a retry.
+    pub retrying: bool,
+    /// Has a queued task of none of these functions.
+    pub waiting_beyond: Option<BTreeSet<String>>,
+    /// Older than this workflow.
+    pub before: Option<Uuid>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// The orchestrator's store. Every method sees what was committed before it was called.
+#[async_trait]
+pub(crate) trait WorkflowStore: Send + Sync {
+    /// The log that this start of the orchestrator writes.
+    fn log(&self) -> u64;
+    /// Commits all of it in one transaction, or none. Answers the log entries it made, in order.
+    async fn commit(&self, writes: &[Write]) -> Result<Vec<LogEntry>, StoreError>;
+
+    /// Publishes a definition. `false` if the key is taken (perhaps by the same document).
+    async fn put_definition(&self, definition: &DefinitionRow) -> Result<bool, StoreError>;
+    /// One version of a definition.
+    async fn definition(&self, key: &DefinitionKey) -> Result<Option<DefinitionRow>, StoreError>;
+    /// All versions of a definition, or all definitions, behind a key, in key order.
+    async fn definitions(
+        &self,
+        namespace: Option<&str>,
+        name: Option<&str>,
+        after: Option<&DefinitionKey>,
+        limit: u32,
+    ) -> Result<Vec<DefinitionRow>, StoreError>;
+
+    /// A workflow with its whole history.
+    async fn workflow(&self, id: Uuid) -> Result<Option<StoredWorkflow>, StoreError>;
+    /// A workflow's row.
+    async fn workflow_row(&self, id: Uuid) -> Result<Option<WorkflowRow>, StoreError>;
+    /// The workflow that an idempotency key started.
+    async fn workflow_by_key(&self, key: &str) -> Result<Option<WorkflowRow>, StoreError>;
+    /// Workflows, newest first.
+    async fn workflows(&self, filter: &WorkflowFilter) -> Result<Vec<WorkflowRow>, StoreError>;
+    /// A workflow's records that hold events behind a number.
+    async fn records(&self, id: Uuid, after: u64, limit: u32) -> Result<Vec<Bytes>, StoreError>;
+    /// How many workflows are in each phase that is not completed or cancelled.
+    async fn phase_counts(&self) -> Result<Vec<(Phase, u64)>, StoreError>;
+    /// Faulted workflows in the order of their ids, behind one.
+    async fn faulted(&self, after: Uuid, limit: u32) -> Result<Vec<WorkflowRow>, StoreError>;
+    /// Running or waiting workflows with neither task, timer nor listener: nothing moves them.
+    async fn quiet_workflows(&self, after: Uuid, limit: u32) -> Result<Vec<Uuid>, StoreError>;
+    /// Running tasks whose session is over.
+    async fn orphans(&self, limit: u32) -> Result<Vec<TaskRow>, StoreError>;
+    /// Tasks that are queued since before a time, in workflows that run.
+    async fn queued_before(&self, before_ms: u64, limit: u32) -> Result<Vec<TaskRow>, StoreError>;
+    /// Timers of running workflows that were due before a time.
+    async fn overdue_timers(&self, before_ms: u64, limit: u32)
+    -> Result<Vec<TimerKey>, StoreError>;
+    /// Workflows that are over and still have tasks, timers or listeners.
+    async fn leftovers(&self, limit: u32) -> Result<Vec<Uuid>, StoreError>;
+    /// All listen tasks that are open, with the type they listen to (empty = any).
+    async fn listeners(&self) -> Result<Vec<(TaskKey, String)>, StoreError>;
+
+    /// Open function tasks of some workflows.
+    async fn tasks_of(&self, ids: &[Uuid]) -> Result<Vec<TaskRow>, StoreError>;
+    /// All open function tasks, behind a key, in key order.
+    async fn tasks(&self, after: Option<TaskKey>, limit: u32) -> Result<Vec<TaskRow>, StoreError>;
+    /// Timers due before a time, the earliest first.
+    async fn timers_before(
+        &self,
+        before_ms: u64,
+        limit: u32,
+    ) -> Result<Vec<(TimerKey, u64)>, StoreError>;
+    /// All sessions.
+    async fn sessions(&self) -> Result<Vec<SessionRow>, StoreError>;
+    /// Healings that are under way.
+    async fn open_healings(&self) -> Result<Vec<Bytes>, StoreError>;
+
+    /// Log entries behind a position with one of the topics, and the last position looked at.
+    async fn log_entries(
+        &self,
+        after: Position,
+        topics: u32,
+        limit: u32,
+    ) -> Result<(Vec<LogEntry>, Position), StoreError>;
+    /// The secret that signs task tokens, made on first use.
+    async fn token_secret(&self) -> Result<Vec<u8>, StoreError>;
+}

@@ -1,0 +1,201 @@
+//! The SQLite adapter: one file, one writer, one orchestrator.
+
+mod commit;
+mod query;
+mod read;
+mod rows;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use planaria_proto::types::v1::Phase;
+use planaria_store::{Migration, SqliteStore};
+use uuid::Uuid;
+
+use super::{
+    DefinitionKey, DefinitionRow, LogEntry, Position, SessionRow, StoreError, StoredWorkflow,
+    TaskKey, TaskRow, TimerKey, WorkflowFilter, WorkflowRow, WorkflowStore, Write,
+};
+
+const MIGRATIONS: &[Migration] =
+    &[Migration { name: "0001_orchestrator", sql: include_str!("../schema.sql") }];
+
+/// The orchestrator's store in a SQLite file.
+pub(crate) struct SqliteWorkflowStore {
+    store: SqliteStore,
+    log: u64,
+    /// Number of the last log entry committed. Only the writer moves it.
+    last_seq: AtomicU64,
+}
+
+impl SqliteWorkflowStore {
+    /// Opens the file, and begins a new log in it.
+    ///
+    /// # Errors
+    /// If the file cannot be opened or written.
+    pub(crate) async fn open(path: &Path) -> Result<Self, planaria_store::Error> {
+        let store = planaria_store::sqlite::open(path, MIGRATIONS).await?;
+        let log: i64 = sqlx::query_scalar("INSERT INTO logs DEFAULT VALUES RETURNING log")
+            .fetch_one(store.writer())
+            .await
+            .map_err(|source| planaria_store::Error::of(path, source))?;
+        let log = u64::try_from(log).unwrap_or_default();
+        Ok(Self { store, log, last_seq: AtomicU64::new(0) })
+    }
+}
+
+/// The number of a position in the store.
+pub(super) const fn position_number(position: Position) -> i64 {
+    ((position.log << 40) | position.seq) as i64
+}
+
+/// The position of a number in the store.
+pub(super) const fn position_of(number: i64) -> Position {
+    let number = number as u64;
+    Position { log: number >> 40, seq: number & ((1 << 40) - 1) }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(database) if database.is_unique_violation() => Self::Conflict,
+            _ => Self::Failed(Box::new(error)),
+        }
+    }
+}
+
+#[async_trait]
+impl WorkflowStore for SqliteWorkflowStore {
+    fn log(&self) -> u64 {
+        self.log
+    }
+
+    async fn commit(&self, writes: &[Write]) -> Result<Vec<LogEntry>, StoreError> {
+        let last = self.last_seq.load(Ordering::Acquire);
+        let entries = commit::commit(&self.store, writes, self.log, last).await?;
+        self.last_seq.store(last + entries.len() as u64, Ordering::Release);
+        Ok(entries)
+    }
+
+    async fn put_definition(&self, definition: &DefinitionRow) -> Result<bool, StoreError> {
+        read::put_definition(&self.store, definition).await
+    }
+
+    async fn definition(&self, key: &DefinitionKey) -> Result<Option<DefinitionRow>, StoreError> {
+        read::definition(&self.store, key).await
+    }
+
+    async fn definitions(
+        &self,
+        namespace: Option<&str>,
+        name: Option<&str>,
+        after: Option<&DefinitionKey>,
+        limit: u32,
+    ) -> Result<Vec<DefinitionRow>, StoreError> {
+        read::definitions(&self.store, namespace, name, after, limit).await
+    }
+
+    async fn workflow(&self, id: Uuid) -> Result<Option<StoredWorkflow>, StoreError> {
+        let Some(row) = read::workflow_row(&self.store, id).await? else { return Ok(None) };
+        let records = read::records(&self.store, id, 0, u32::MAX).await?;
+        let tasks = read::tasks_of(&self.store, &[id]).await?;
+        Ok(Some(StoredWorkflow { row, records, tasks }))
+    }
+
+    async fn workflow_row(&self, id: Uuid) -> Result<Option<WorkflowRow>, StoreError> {
+        read::workflow_row(&self.store, id).await
+    }
+
+    async fn workflow_by_key(&self, key: &str) -> Result<Option<WorkflowRow>, StoreError> {
+        read::workflow_by_key(&self.store, key).await
+    }
+
+    async fn workflows(&self, filter: &WorkflowFilter) -> Result<Vec<WorkflowRow>, StoreError> {
+        query::workflows(&self.store, filter).await
+    }
+
+    async fn records(&self, id: Uuid, after: u64, limit: u32) -> Result<Vec<Bytes>, StoreError> {
+        read::records(&self.store, id, after, limit).await
+    }
+
+    async fn phase_counts(&self) -> Result<Vec<(Phase, u64)>, StoreError> {
+        query::phase_counts(&self.store).await
+    }
+
+    async fn faulted(&self, after: Uuid, limit: u32) -> Result<Vec<WorkflowRow>, StoreError> {
+        query::in_phase(&self.store, Phase::Faulted, after, limit).await
+    }
+
+    async fn quiet_workflows(&self, after: Uuid, limit: u32) -> Result<Vec<Uuid>, StoreError> {
+        query::quiet_workflows(&self.store, after, limit).await
+    }
+
+    async fn orphans(&self, limit: u32) -> Result<Vec<TaskRow>, StoreError> {
+        query::orphans(&self.store, limit).await
+    }
+
+    async fn queued_before(&self, before_ms: u64, limit: u32) -> Result<Vec<TaskRow>, StoreError> {
+        query::queued_before(&self.store, before_ms, limit).await
+    }
+
+    async fn overdue_timers(
+        &self,
+        before_ms: u64,
+        limit: u32,
+    ) -> Result<Vec<TimerKey>, StoreError> {
+        query::overdue_timers(&self.store, before_ms, limit).await
+    }
+
+    async fn leftovers(&self, limit: u32) -> Result<Vec<Uuid>, StoreError> {
+        query::leftovers(&self.store, limit).await
+    }
+
+    async fn listeners(&self) -> Result<Vec<(TaskKey, String)>, StoreError> {
+        read::listeners(&self.store).await
+    }
+
+    async fn tasks_of(&self, ids: &[Uuid]) -> Result<Vec<TaskRow>, StoreError> {
+        read::tasks_of(&self.store, ids).await
+    }
+
+    async fn tasks(&self, after: Option<TaskKey>, limit: u32) -> Result<Vec<TaskRow>, StoreError> {
+        read::tasks(&self.store, after, limit).await
+    }
+
+    async fn timers_before(
+        &self,
+        before_ms: u64,
+        limit: u32,
+    ) -> Result<Vec<(TimerKey, u64)>, StoreError> {
+        read::timers_before(&self.store, before_ms, limit).await
+    }
+
+    async fn sessions(&self) -> Result<Vec<SessionRow>, StoreError> {
+        read::sessions(&self.store).await
+    }
+
+    async fn open_healings(&self) -> Result<Vec<Bytes>, StoreError> {
+        read::open_healings(&self.store).await
+    }
+
+    async fn log_entries(
+        &self,
+        after: Position,
+        topics: u32,
+        limit: u32,
+    ) -> Result<(Vec<LogEntry>, Position), StoreError> {
+        query::log_entries(&self.store, after, topics, limit).await
+    }
+
+    async fn token_secret(&self) -> Result<Vec<u8>, StoreError> {
+        let fresh: [u8; 32] = rand::random();
+        sqlx::query("INSERT INTO secrets VALUES ('task-token', ?) ON CONFLICT DO NOTHING")
+            .bind(&fresh[..])
+            .execute(self.store.writer())
+            .await?;
+        let secret = sqlx::query_scalar("SELECT value FROM secrets WHERE name = 'task-token'");
+        Ok(secret.fetch_one(self.store.writer()).await?)
+    }
+}
