@@ -87,7 +87,7 @@ async fn what_is_not_bounded_is_answered_by_the_pool() {
     assert!(pool.children() <= 1, "one after the other needs one process");
 }
 
-const HOSTILE: [&str; 16] = [
+const HOSTILE: [&str; 15] = [
     "def f: [f]; f",
     "def f: f; f",
     "def f: 1 + f; f",
@@ -102,7 +102,6 @@ const HOSTILE: [&str; 16] = [
     "reduce range(1e6) as $i (0; [.]) | [.] == [.]",
     "reduce range(60) as $i (1; [., .]) | tojson | length",
     "2 | until(false; . * .)",
-    "[.[]?, 1] | combinations(40)",
     "\"x\" * 300000",
 ];
 
@@ -155,7 +154,7 @@ async fn patterns_end_soon() {
         let answer = evaluate(&pool, "hostile", program, "null").await;
         let took = started.elapsed();
         assert!(took < Duration::from_secs(3), "{program} took {took:?}");
-        println!("{program}: {answer:?} ({took:?})");
+        println!("{program}: {} ({took:?})", answer.is_ok());
     }
     assert!(evaluate(&pool, "honest", "[range(3)]", "null").await.is_ok());
 }

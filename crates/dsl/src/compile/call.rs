@@ -103,12 +103,12 @@ impl<'d> Builder<'d> {
     /// `input` section sees nothing else.
     fn expand(&mut self, task: &Place<'d>, name: &'d str, id: NodeId) {
         let Some(function) = self.defined_function(name) else { return };
-        if let Some(call) = task.get("call") {
-            if self.expanding.iter().any(|outer| outer == name) {
-                let message = format!("the function {name:?} calls itself");
-                self.wrong(&call, reason::REFERENCE_CYCLE, message);
-                return;
-            }
+        if let Some(call) = task.get("call")
+            && self.expanding.iter().any(|outer| outer == name)
+        {
+            let message = format!("the function {name:?} calls itself");
+            self.wrong(&call, reason::REFERENCE_CYCLE, message);
+            return;
         }
         self.called.insert(name.to_owned());
         self.metadata_of_local_task(task);
@@ -117,10 +117,10 @@ impl<'d> Builder<'d> {
         }
         let reference = self.reference(id);
         let wrapper = self.open(task, &format!("{reference}/with"), "with", Some(id));
-        if let Some(with) = task.get("with") {
-            if self.open_object(&with) {
-                self.node(wrapper).input_from = self.template(&with);
-            }
+        if let Some(with) = task.get("with")
+            && self.open_object(&with)
+        {
+            self.node(wrapper).input_from = self.template(&with);
         }
         // Variables of the caller are not the function's.
         let outside = self.variables.split_off(super::builder::RUNTIME_ARGUMENTS_COUNT);

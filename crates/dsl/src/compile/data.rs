@@ -28,10 +28,10 @@ impl Builder<'_> {
             self.wrong(place, reason::LIMIT_EXCEEDED, message);
             return None;
         }
-        if self.applied_to.is_none() {
-            if let Some(program) = self.table.known(text, &self.variables) {
-                return Some(program);
-            }
+        if self.applied_to.is_none()
+            && let Some(program) = self.table.known(text, &self.variables)
+        {
+            return Some(program);
         }
         if self.table.len() >= self.limits.expressions_max {
             let most = self.limits.expressions_max;

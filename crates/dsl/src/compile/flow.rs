@@ -14,12 +14,12 @@ use crate::problem::reason;
 
 impl<'d> Builder<'d> {
     pub(super) fn set(&mut self, subject: &Place<'d>, id: NodeId) {
-        if let Some(text) = subject.tree.text() {
-            if super::data::enclosed(text).is_none() {
-                let message = "set takes an object, or an expression in ${ }";
-                self.wrong(subject, reason::VALUE_INVALID, message);
-                return;
-            }
+        if let Some(text) = subject.tree.text()
+            && super::data::enclosed(text).is_none()
+        {
+            let message = "set takes an object, or an expression in ${ }";
+            self.wrong(subject, reason::VALUE_INVALID, message);
+            return;
         }
         if let Some(value) = self.expression_or_template(subject) {
             self.node(id).kind = Kind::Set { value };

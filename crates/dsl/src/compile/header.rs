@@ -136,15 +136,15 @@ impl<'d> Builder<'d> {
 
     fn evaluate(&mut self, place: &Place<'_>) {
         self.object(place, &["language", "mode"]);
-        if let Some(language) = place.get("language") {
-            if self.text(&language).is_some_and(|text| text != "jq") {
-                self.unsupported(&language, "an expression language other than jq");
-            }
+        if let Some(language) = place.get("language")
+            && self.text(&language).is_some_and(|text| text != "jq")
+        {
+            self.unsupported(&language, "an expression language other than jq");
         }
-        if let Some(mode) = place.get("mode") {
-            if self.word(&mode, &["strict", "loose"]) == Some("loose") {
-                self.unsupported(&mode, "the mode \"loose\"");
-            }
+        if let Some(mode) = place.get("mode")
+            && self.word(&mode, &["strict", "loose"]) == Some("loose")
+        {
+            self.unsupported(&mode, "the mode \"loose\"");
         }
     }
 }

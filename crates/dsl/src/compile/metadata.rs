@@ -38,10 +38,10 @@ impl Builder<'_> {
         if !self.object(&place, &["queue", "priority", "heartbeat", "labels", "retry"]) {
             return ours;
         }
-        if let Some(queue) = place.get("queue") {
-            if let Some(name) = self.name(&queue, "queue") {
-                ours.queue = Arc::from(name);
-            }
+        if let Some(queue) = place.get("queue")
+            && let Some(name) = self.name(&queue, "queue")
+        {
+            ours.queue = Arc::from(name);
         }
         if let Some(priority) = place.get("priority") {
             let number = self.integer(&priority, -1000, 1000).unwrap_or_default();

@@ -160,10 +160,11 @@ pub(crate) fn display(error: &jaq_core::Error<Val>) -> String {
     let whole = write!(message, "{error}").is_ok();
     let text = message.0;
     // An error raised with a string shows as JSON text; the string itself reads better.
-    if whole && text.starts_with('"') {
-        if let Ok(inner) = serde_json::from_str::<String>(&text) {
-            return inner;
-        }
+    if whole
+        && text.starts_with('"')
+        && let Ok(inner) = serde_json::from_str::<String>(&text)
+    {
+        return inner;
     }
     text
 }

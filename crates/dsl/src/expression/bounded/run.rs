@@ -176,7 +176,7 @@ impl Machine<'_> {
                 out(items.into_iter().collect())
             }
             Filter::Member(key, value) => {
-                self.pairs(key, value, scope, input, &mut |key, value| {
+                self.pairs(key, value, scope, &input, &mut |key, value| {
                     if !matches!(key, Val::TStr(_)) {
                         return Err(Stop::Escalate);
                     }
@@ -207,12 +207,12 @@ impl Machine<'_> {
                 out(Val::from(self.quantify(*any, items, condition, scope, input)?))
             }
             Filter::Math(left, operator, right) => {
-                self.pairs(left, right, scope, input, &mut |left, right| {
+                self.pairs(left, right, scope, &input, &mut |left, right| {
                     out(self.math(left, *operator, right)?)
                 })
             }
             Filter::Compare(left, operator, right) => {
-                self.pairs(left, right, scope, input, &mut |left, right| {
+                self.pairs(left, right, scope, &input, &mut |left, right| {
                     self.charge_comparison(&left, &right)?;
                     out(Val::from(operator.run(&left, &right)))
                 })
@@ -285,7 +285,7 @@ impl Machine<'_> {
         left: &Filter,
         right: &Filter,
         scope: Scope<'_>,
-        input: Val,
+        input: &Val,
         out: &mut dyn FnMut(Val, Val) -> Flow,
     ) -> Flow {
         let mut downstream = None;
