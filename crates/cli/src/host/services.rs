@@ -66,9 +66,11 @@ macro_rules! entry {
 /// Every service, the gateway first: it is the one that clients wait for.
 pub(crate) const SERVICES: &[Entry] = &[
     Entry { name: planaria_gateway::NAME, port: 8080, build: build_gateway, print: print_gateway },
+    entry!(planaria_orchestrator, 7301),
     entry!(planaria_worker, 7302),
     entry!(planaria_failure_detector, 7303),
     entry!(planaria_retry_engine, 7304),
+    entry!(planaria_monitoring, 7306),
 ];
 
 /// The name of the built-in worker: `up` runs it in processes of its own.
