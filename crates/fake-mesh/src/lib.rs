@@ -164,7 +164,6 @@ impl FakeOrchestrator {
     }
 
     /// What it answers and was told. Do not hold it over an await.
-    #[must_use]
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

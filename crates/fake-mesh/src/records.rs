@@ -30,7 +30,7 @@ pub fn session_opened(worker: &str) -> log_record::Body {
         session_id: format!("session-of-{worker}"),
         worker_id: worker.to_owned(),
         opened: true,
-        detail: String::new(),
+        ..SessionChange::default()
     })
 }
 
@@ -42,6 +42,7 @@ pub fn session_closed(worker: &str, detail: &str) -> log_record::Body {
         worker_id: worker.to_owned(),
         opened: false,
         detail: detail.to_owned(),
+        ..SessionChange::default()
     })
 }
 

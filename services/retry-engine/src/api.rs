@@ -76,8 +76,9 @@ impl RetryService for Api {
             Some(last) if letters.len() >= limit as usize => page::write(last),
             _ => String::new(),
         };
+        let total = store.dead_letter_count(state).await.map_err(Error::from)?;
         let dead_letters = letters.into_iter().map(convert::dead_letter).collect();
-        Ok(Response::new(ListDeadLettersResponse { dead_letters, next_page_token }))
+        Ok(Response::new(ListDeadLettersResponse { dead_letters, next_page_token, total }))
     }
 
     async fn get_dead_letter(

@@ -121,6 +121,10 @@ impl RetryStore for SqliteRetryStore {
         dead_letters::list(self.store.readers(), state, workflow, before, limit).await
     }
 
+    async fn dead_letter_count(&self, state: DeadLetterState) -> Result<u64, sqlx::Error> {
+        dead_letters::count(self.store.readers(), state).await
+    }
+
     async fn dead_letter(&self, id: &str) -> Result<Option<DeadLetter>, sqlx::Error> {
         dead_letters::get(self.store.readers(), id).await
     }

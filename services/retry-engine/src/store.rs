@@ -38,6 +38,8 @@ pub(crate) trait RetryStore: Send + Sync + 'static {
         before: Option<(u64, String)>,
         limit: u32,
     ) -> Result<Vec<DeadLetter>, sqlx::Error>;
+    /// How many there are in a state.
+    async fn dead_letter_count(&self, state: DeadLetterState) -> Result<u64, sqlx::Error>;
     /// One dead letter.
     async fn dead_letter(&self, id: &str) -> Result<Option<DeadLetter>, sqlx::Error>;
     /// Settles a dead letter; one that the log resolved may still become redriven.

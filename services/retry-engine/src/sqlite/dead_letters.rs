@@ -116,6 +116,17 @@ pub(super) async fn list(
     rows.iter().map(dead_letter).collect()
 }
 
+pub(super) async fn count(
+    readers: &SqlitePool,
+    state: DeadLetterState,
+) -> Result<u64, sqlx::Error> {
+    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM dead_letters WHERE state = ?")
+        .bind(i32::from(state))
+        .fetch_one(readers)
+        .await?;
+    Ok(count.cast_unsigned())
+}
+
 pub(super) async fn get(readers: &SqlitePool, id: &str) -> Result<Option<DeadLetter>, sqlx::Error> {
     let row = sqlx::query("SELECT * FROM dead_letters WHERE id = ?")
         .bind(id)

@@ -70,6 +70,14 @@ impl Scene {
         now_ms
     }
 
+    /// Waits for a decision about a workflow.
+    pub(crate) async fn decision_of(&self, workflow: &str) {
+        let wait = self.mesh.wait_until(|state| {
+            state.decisions.iter().any(|(decision, _)| decision.workflow_id == workflow)
+        });
+        tokio::time::timeout(PATIENCE, wait).await.expect("the decision came");
+    }
+
     /// Waits for so many decisions and returns them as (workflow, frame, attempt, reason, when).
     pub(crate) async fn decisions(&self, count: usize) -> Vec<(String, u32, u32, String, u64)> {
         let wait = self.mesh.wait_until(|state| state.decisions.len() >= count);

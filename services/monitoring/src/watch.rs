@@ -1,0 +1,79 @@
+//! Streams to those who watch. Each ends when its reader goes or the service stops.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use planaria_proto::monitoring::v1::{Overview, WatchHealingsResponse, WatchOverviewResponse};
+use planaria_proto::types::v1::Healing;
+use tokio::sync::{broadcast, mpsc};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use crate::error::Error;
+use crate::overview::Overviews;
+
+/// Sends the overview at once, then whenever it changed.
+pub(crate) async fn overview(
+    overviews: Overviews,
+    every: Duration,
+    readers: mpsc::Sender<Result<WatchOverviewResponse, Status>>,
+    stop: CancellationToken,
+) {
+    let age_max = every.min(Duration::from_millis(overviews.config.statistics_age_ms_max));
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut last: Option<Overview> = None;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = readers.closed() => return,
+            _ = ticks.tick() => {}
+        }
+        let overview = match overviews.now(age_max).await {
+            Ok(overview) => overview,
+            Err(error) => {
+                let _gone = readers.send(Err(error.into())).await;
+                return;
+            }
+        };
+        // The time alone is no news.
+        if last
+            .as_ref()
+            .is_some_and(|last| Overview { at: overview.at, ..last.clone() } == overview)
+        {
+            continue;
+        }
+        let response = WatchOverviewResponse { overview: Some(overview.clone()) };
+        if readers.send(Ok(response)).await.is_err() {
+            return;
+        }
+        last = Some(overview);
+    }
+}
+
+/// Sends healings as they are told.
+pub(crate) async fn healings(
+    mut told: broadcast::Receiver<Arc<[Healing]>>,
+    readers: mpsc::Sender<Result<WatchHealingsResponse, Status>>,
+    stop: CancellationToken,
+) {
+    loop {
+        let healings = tokio::select! {
+            () = stop.cancelled() => return,
+            () = readers.closed() => return,
+            told = told.recv() => told,
+        };
+        let response = match healings {
+            Ok(healings) => Ok(WatchHealingsResponse { healings: healings.to_vec() }),
+            Err(broadcast::error::RecvError::Lagged(missed)) => {
+                Err(Error::ReaderTooSlow(missed).into())
+            }
+            Err(broadcast::error::RecvError::Closed) => return,
+        };
+        let last = response.is_err();
+        if readers.send(response).await.is_err() || last {
+            return;
+        }
+    }
+}
