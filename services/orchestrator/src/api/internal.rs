@@ -177,6 +177,11 @@ impl Api {
         topics: u32,
         to_client: mpsc::Sender<Result<ReadLogResponse, Status>>,
     ) {
+        // At once, so that the reader knows where it goes on whenever it breaks off.
+        let first = ReadLogResponse { records: Vec::new(), position: Some(position(after)) };
+        if to_client.send(Ok(first)).await.is_err() {
+            return;
+        }
         // A reader that has seen a long stretch without its topics is told where it stands.
         let mut told = after;
         loop {

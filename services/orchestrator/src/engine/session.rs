@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::Engine;
 use super::command::Reply;
 use super::entry::{Loss, Mail, MailKind};
-use crate::convert::attempt::policy_from;
+use crate::convert::attempt::{policy_from, signal};
 use crate::error::Error;
 use crate::store::{SessionRow, TaskKey, Write};
 use crate::token::parse_attempt_id;
@@ -196,6 +196,7 @@ impl Engine {
             id,
             worker_id: worker.clone(),
             detail: detail.to_owned(),
+            signal: signal(cause),
             at_ms: now_ms(),
         });
         let mut running: Vec<(TaskKey, Running)> = session.running.into_iter().collect();

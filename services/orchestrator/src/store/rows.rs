@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use planaria_kernel::workflow::{FrameId, Timer};
-use planaria_proto::types::v1::{Healing, Phase};
+use planaria_proto::types::v1::{Healing, Phase, Signal};
 use uuid::Uuid;
 
 /// Names one version of a definition.
@@ -240,6 +240,8 @@ pub(crate) enum Write {
         worker_id: String,
         /// Why.
         detail: String,
+        /// What told that it ended.
+        signal: Signal,
         /// Unix milliseconds.
         at_ms: u64,
     },

@@ -111,18 +111,19 @@ impl<'a> Plan<'a> {
                     session_id: row.id.to_string(),
                     worker_id: row.worker_id.clone(),
                     opened: true,
-                    detail: String::new(),
+                    ..SessionChange::default()
                 };
                 self.sessions_put.push(row);
                 let at_ms = planaria_runtime::clock::now_ms();
                 self.append_session(log, last_seq, at_ms, &change);
             }
-            Write::SessionEnded { id, worker_id, detail, at_ms } => {
+            Write::SessionEnded { id, worker_id, detail, signal, at_ms } => {
                 let change = SessionChange {
                     session_id: id.to_string(),
                     worker_id: worker_id.clone(),
                     opened: false,
                     detail: detail.clone(),
+                    signal: (*signal).into(),
                 };
                 self.sessions_put.retain(|row| row.id != *id);
                 self.sessions_gone.push(*id);
