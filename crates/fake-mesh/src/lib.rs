@@ -65,6 +65,8 @@ pub struct State {
     pub decisions: Vec<(Decision, u64)>,
     /// How many `ReadLog` streams were opened.
     pub log_streams: u64,
+    /// How many of them are open.
+    pub log_streams_open: u64,
     /// Workflows that `RetryWorkflow` was called for, with the reason.
     pub retried: Vec<(String, String)>,
     /// `RetryWorkflow` refuses these, so.

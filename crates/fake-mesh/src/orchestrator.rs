@@ -36,8 +36,15 @@ impl OrchestratorService for FakeOrchestrator {
             }
         };
         let (sender, receiver) = mpsc::channel(16);
-        tokio::spawn(follow(self.clone(), start, sender));
-        self.note(|state| state.log_streams += 1);
+        self.note(|state| {
+            state.log_streams += 1;
+            state.log_streams_open += 1;
+        });
+        let fake = self.clone();
+        tokio::spawn(async move {
+            follow(&fake, start, sender).await;
+            fake.note(|state| state.log_streams_open -= 1);
+        });
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
 
@@ -99,7 +106,7 @@ impl OrchestratorService for FakeOrchestrator {
 
 /// Sends what is behind `seq`, then what comes, until the reader goes.
 async fn follow(
-    fake: FakeOrchestrator,
+    fake: &FakeOrchestrator,
     mut seq: u64,
     sender: mpsc::Sender<Result<ReadLogResponse, Status>>,
 ) {

@@ -84,10 +84,7 @@ async fn healings_are_listed_newest_first_by_page_and_filter() {
         scene.mesh.push(healing(detected(&id, incident, 1_000 + number, Some(1))));
     }
     let all = ListHealingsRequest::default;
-    eventually(|| async {
-        (list(&client, all()).await.healings.len() == 5).then_some(())
-    })
-    .await;
+    eventually(|| async { (list(&client, all()).await.healings.len() == 5).then_some(()) }).await;
     let mut pages = Vec::new();
     let mut page_token = String::new();
     loop {

@@ -44,8 +44,7 @@ async fn the_overview_tells_counts_and_findings() {
     assert_eq!((now.workers_alive, now.capacity, now.tasks_queued), (2, 16, 12));
     // What is over is told by the counters.
     assert_eq!(now.phases.iter().map(|count| count.count).collect::<Vec<_>>(), [3]);
-    let expected =
-        "12 tasks wait for a worker of charge-card in queue payments; none is connected";
+    let expected = "12 tasks wait for a worker of charge-card in queue payments; none is connected";
     assert_eq!(now.findings, [expected]);
     assert!((now.success_ratio - 1.0).abs() < f64::EPSILON);
 }
