@@ -22,7 +22,11 @@ pub enum Error {
         source: sqlx::Error,
     },
     /// Another process has the store open.
-    #[error("the store {} is in use by process {pid} (it holds {})", path.display(), lock.display())]
+    #[error(
+        "the store {} is in use by process {pid} (it holds {})",
+        path.display(),
+        lock.display()
+    )]
     InUse {
         /// The store.
         path: PathBuf,

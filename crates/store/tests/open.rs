@@ -1,5 +1,7 @@
 //! Stores open where they can, and say plainly why where they cannot.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 

@@ -55,7 +55,7 @@ impl NotificationService for Api {
         let seat = self.shared.join().await?;
         let mut own = start.map(|start| self.source.read(start));
         if let Some(own) = &mut own {
-            own.open().await.map_err(refusal)?;
+            own.open().await.map_err(|status| refusal(&status))?;
         }
         let (readers, stream) = mpsc::channel(self.config.unread_max.max(1));
         let subscription = Subscription {
@@ -89,7 +89,7 @@ impl Api {
     }
 }
 
-fn refusal(status: Status) -> Error {
+fn refusal(status: &Status) -> Error {
     match status.code() {
         Code::OutOfRange => Error::CursorTooOld,
         _ => Error::OrchestratorUnavailable(status.message().to_owned()),
