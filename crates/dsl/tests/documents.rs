@@ -113,7 +113,9 @@ do:
   - c: { call: http }
   - d:
       call: http
-      with: { method: get, endpoint: { uri: 'https://a', authentication: { basic: { username: a } } } }
+      with:
+        method: get
+        endpoint: { uri: 'https://a', authentication: { basic: { username: a } } }
 ";
     check("http", body);
 }
