@@ -68,7 +68,17 @@ impl Mesh {
                 (Some(folder), path)
             }
         };
-        let words = ["up", "--workers", "0", "--port", "0", "--end-with-stdin", "--data-dir"];
+        let words = [
+            "up",
+            "--workers",
+            "0",
+            "--port",
+            "0",
+            "--log",
+            "error",
+            "--end-with-stdin",
+            "--data-dir",
+        ];
         let mut words: Vec<String> = words.map(str::to_owned).into();
         words.push(data_dir.display().to_string());
         if let Some(config) = &arguments.config {

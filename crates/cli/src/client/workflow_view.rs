@@ -99,7 +99,7 @@ fn tasks(runs: &[TaskRun]) -> Table {
 }
 
 fn attempts(run: &TaskRun) -> Cell {
-    if run.function.is_empty() { "".into() } else { run.attempts.into() }
+    if run.attempts == 0 { "".into() } else { run.attempts.into() }
 }
 
 /// The result object of `run`: its members never change their names or order.

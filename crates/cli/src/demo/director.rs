@@ -18,7 +18,7 @@ use super::stage::{self, Scene};
 use super::timeline::{Kill, Timeline};
 use crate::Error;
 use crate::client::watch::{Line, Narrator};
-use crate::client::{Client, call, healing, story, worker, workflow};
+use crate::client::{Client, call, healing, worker, workflow};
 use crate::output::style::Style;
 use crate::output::time;
 
@@ -134,7 +134,9 @@ impl<'a> Director<'a> {
                 Ok(self.victim(&message))
             }
             Scene::Healing(healing) => {
-                self.say(&told(&healing))?;
+                if let Some(line) = told(&healing) {
+                    self.say(&line)?;
+                }
                 Ok(None)
             }
         }
@@ -169,15 +171,15 @@ impl<'a> Director<'a> {
 
     fn say(&self, line: &Line) -> Result<(), Error> {
         let output = self.client.output;
-        if output.is_json() {
+        let Some(text) = shortened(&line.text).filter(|_| !output.is_json()) else {
             return Ok(());
-        }
+        };
         let at_ms = if line.at_ms == 0 { clock::now_ms() } else { line.at_ms };
         let after = time::fine(at_ms.saturating_sub(self.started_ms));
         output.line(&format!(
             "  {} {}",
             output.paint(Style::Dim, &format!("{after:>8}")),
-            output.paint(line.style, &line.text)
+            output.paint(line.style, &text)
         ))
     }
 
@@ -197,17 +199,39 @@ impl<'a> Director<'a> {
     }
 }
 
-/// A healing in a line: first when it is detected, then when it is healed.
-fn told(healing: &Healing) -> Line {
-    let signal = story::signal(healing.signal());
-    let (at, style, text) = match &healing.healed_at {
-        None => (&healing.detected_at, Style::Warm, format!("noticed: {signal}")),
-        Some(_) => {
-            let after = time::duration(healing.healed_after.as_ref());
-            let what = healing::action(healing.action());
-            let task = &healing.task;
-            (&healing.healed_at, Style::Good, format!("healed: {task} {what}, after {after}"))
+/// A healing in a line, once it is healed: that something was lost is told by the order itself.
+fn told(healing: &Healing) -> Option<Line> {
+    let at = healing.healed_at.as_ref()?;
+    let after = time::duration(healing.healed_after.as_ref());
+    let what = healing::action(healing.action());
+    let text = format!("healed: {} {what}, {after} after the first sign", healing.task);
+    Some(Line { at_ms: time::millis(at), style: Style::Good, text })
+}
+
+/// The line with tasks by their names instead of their references; none if it is about the
+/// workflow's outermost block, which is no task of the order.
+fn shortened(text: &str) -> Option<String> {
+    let short = |word: &str| word.rsplit('/').next().unwrap_or(word).to_owned();
+    let mut words = Vec::new();
+    for word in text.split(' ') {
+        match word {
+            "/do" => return None,
+            word if word.starts_with("/do/") => words.push(short(word)),
+            word => words.push(word.to_owned()),
         }
-    };
-    Line { at_ms: at.as_ref().map(time::millis).unwrap_or_default(), style, text }
+    }
+    Some(words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_of_the_order_go_by_their_names() {
+        let text = "/do/1/prepare/fork/branches/0/charge runs on worker-1, attempt 1";
+        assert_eq!(shortened(text).unwrap(), "charge runs on worker-1, attempt 1");
+        assert_eq!(shortened("/do started"), None);
+        assert_eq!(shortened("kill -9 worker-1").unwrap(), "kill -9 worker-1");
+    }
 }

@@ -22,6 +22,8 @@ use timeline::Timeline;
 
 /// Worker processes: one dies, one heals.
 const WORKERS: u32 = 2;
+/// The killed worker stays away for a while: so it is its absence that is noticed, not its return.
+const RESTART_MS: u64 = 3_000;
 /// Where the demo answers if nobody listens there already.
 const PORT: u16 = 8080;
 
@@ -52,7 +54,15 @@ async fn run(arguments: Arguments, source: Source, output: Output) -> Result<(),
     let port = arguments.port.unwrap_or_else(free_port);
     let data_dir = folder.path().to_owned();
     let Arguments { exit, log, .. } = arguments;
-    let plan = Plan { source, config: None, data_dir, port, workers: WORKERS, log };
+    let plan = Plan {
+        source,
+        config: None,
+        data_dir,
+        port,
+        workers: WORKERS,
+        restart_ms: RESTART_MS,
+        log,
+    };
     let mesh = Mesh::start(plan).await?;
     let client = Client::open(&mesh.uri, output)?;
     let told = stop.run_until_cancelled(tell(&client, &mesh)).await;

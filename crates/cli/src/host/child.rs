@@ -12,9 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Error;
 
-/// First and longest pause before a child is started again, and the life after which the pause
-/// is the first one again.
-const RESTART_MS_MIN: u64 = 100;
+/// The longest pause before a child is started again, and the life after which the pause is the
+/// first one again.
 const RESTART_MS_MAX: u64 = 5_000;
 const SETTLED_MS: u64 = 10_000;
 
@@ -28,6 +27,8 @@ pub(super) struct Plan {
     pub(super) arguments: Vec<String>,
     /// Set over this process's environment.
     pub(super) environment: Vec<(String, String)>,
+    /// The first pause before it is started again; it doubles from life to life.
+    pub(super) restart_ms: u64,
     /// How long it may take to end after it was asked to.
     pub(super) drain_ms: u64,
 }
@@ -52,7 +53,7 @@ pub(super) async fn supervise(
     life: watch::Sender<Life>,
     stop: CancellationToken,
 ) -> Result<(), Error> {
-    let mut pause_ms = RESTART_MS_MIN;
+    let mut pause_ms = plan.restart_ms;
     while !stop.is_cancelled() {
         let born = Instant::now();
         let mut child = start(&plan)?;
@@ -71,7 +72,7 @@ pub(super) async fn supervise(
             break;
         };
         if born.elapsed() > Duration::from_millis(SETTLED_MS) {
-            pause_ms = RESTART_MS_MIN;
+            pause_ms = plan.restart_ms;
         }
         tracing::warn!(worker = plan.id, ended, pause_ms, "worker process ended, starting again");
         let pause = tokio::time::sleep(Duration::from_millis(pause_ms));
@@ -152,6 +153,7 @@ mod tests {
             program: "/bin/sh".into(),
             arguments: vec!["-c".into(), script.into()],
             environment: Vec::new(),
+            restart_ms: 10,
             drain_ms: 5_000,
         }
     }

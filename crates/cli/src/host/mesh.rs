@@ -31,6 +31,8 @@ pub(crate) struct Plan {
     pub(crate) port: u16,
     /// How many worker processes.
     pub(crate) workers: u32,
+    /// The first pause before a worker process that ended is started again.
+    pub(crate) restart_ms: u64,
     /// The log filter of the children.
     pub(crate) log: String,
 }
@@ -41,8 +43,8 @@ pub(crate) struct Mesh {
     pub(crate) uri: String,
     /// Where its metrics and its health are.
     pub(crate) admin_uri: String,
-    /// Its worker processes: id and life.
-    pub(crate) workers: Vec<(String, watch::Receiver<Life>)>,
+    /// The lives of its worker processes.
+    pub(crate) workers: Vec<watch::Receiver<Life>>,
     services: JoinSet<(&'static str, Result<(), Error>)>,
     children: JoinSet<Result<(), Error>>,
     stop_services: CancellationToken,
@@ -134,12 +136,13 @@ impl Mesh {
                 ("PLANARIA__TELEMETRY__LEVEL".to_owned(), plan.log.clone()),
             ];
             let program = program.clone();
-            let plan = child::Plan { id: id.clone(), program, arguments, environment, drain_ms };
+            let (id, restart_ms) = (id.clone(), plan.restart_ms);
+            let plan = child::Plan { id, program, arguments, environment, restart_ms, drain_ms };
             let (sender, life) = watch::channel(Life::default());
             self.children.spawn(child::supervise(plan, sender, self.stop_children.clone()));
-            self.workers.push((id, life));
+            self.workers.push(life);
         }
-        let lives = self.workers.iter().map(|(_, life)| life.clone()).collect();
+        let lives = self.workers.clone();
         // Ends with the senders, which end with the children.
         tokio::spawn(keep_listed(lives, directory.clone()));
         Ok(())

@@ -70,6 +70,7 @@ pub(crate) const SERVICES: &[Entry] = &[
     entry!(planaria_worker, 7302),
     entry!(planaria_failure_detector, 7303),
     entry!(planaria_retry_engine, 7304),
+    entry!(planaria_notification, 7305),
     entry!(planaria_monitoring, 7306),
 ];
 

@@ -15,6 +15,9 @@ use crate::output::style::Style;
 /// The most worker processes of one `up`.
 const WORKERS_MAX: i64 = 256;
 
+/// The first pause before a worker process that ended is started again.
+const RESTART_MS: u64 = 100;
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Where everything is kept; made if it is not there
@@ -52,7 +55,7 @@ async fn run(arguments: Arguments, source: Source, output: Output) -> Result<(),
         super::parent::end_with_stdin(stop.clone());
     }
     let kept = data_dir.display().to_string();
-    let plan = Plan { source, config, data_dir, port, workers, log };
+    let plan = Plan { source, config, data_dir, port, workers, restart_ms: RESTART_MS, log };
     let Some(mesh) = stop.run_until_cancelled(Mesh::start(plan)).await else { return Ok(()) };
     let mesh = mesh?;
     let word = output.paint(Style::Good, "ready");
