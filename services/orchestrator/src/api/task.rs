@@ -12,6 +12,7 @@ use planaria_proto::task::v1::{
     PullTasksRequest, PullTasksResponse, RenewSessionRequest, RenewSessionResponse,
     ReportResultsRequest, ReportResultsResponse, Result as WireResult,
 };
+use planaria_proto::types::v1::Payload;
 use planaria_runtime::clock::now_ms;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -146,18 +147,19 @@ impl Api {
                 error: error_from(failure.error),
                 retryable: failure.retryable,
                 retry_after_ms: failure.retry_after.as_ref().map(duration_ms),
+                checkpoint: self.checkpoint(failure.checkpoint).map_err(|e| rejected(&e))?,
             },
-            Some(WireOutcome::Release(release)) => {
-                let checkpoint = release
-                    .checkpoint
-                    .map(|checkpoint| self.json("checkpoint", checkpoint))
-                    .transpose()
-                    .map_err(|error| rejected(&error))?;
-                let checkpoint = checkpoint.map(planaria_kernel::Json::into_bytes);
-                Outcome::Released { reason: release.reason, checkpoint }
-            }
+            Some(WireOutcome::Release(release)) => Outcome::Released {
+                reason: release.reason,
+                checkpoint: self.checkpoint(release.checkpoint).map_err(|e| rejected(&e))?,
+            },
         };
         Ok(ReportItem { claims, outcome })
+    }
+
+    fn checkpoint(&self, checkpoint: Option<Payload>) -> Result<Option<bytes::Bytes>, Error> {
+        let checkpoint = checkpoint.map(|payload| self.json("checkpoint", payload)).transpose()?;
+        Ok(checkpoint.map(planaria_kernel::Json::into_bytes))
     }
 }
 

@@ -146,7 +146,23 @@ fn task_runs(
             run.phase = Phase::Cancelled.into();
         }
     }
-    runs.into_values().filter(|run| run.reference != "/do").collect()
+    runs.into_values().filter(|run| is_task(&run.reference)).collect()
+}
+
+/// Whether a JSON pointer names a task, not the list that is the body of one: tasks stand in lists
+/// as `/<list>/<position>/<name>`.
+fn is_task(reference: &str) -> bool {
+    let mut parts = reference.split('/').skip(1);
+    loop {
+        let list = match parts.next() {
+            None => return true,
+            Some("fork" | "catch" | "for") => parts.next(),
+            list => list,
+        };
+        if list.is_none() || parts.next().is_none() || parts.next().is_none() {
+            return false;
+        }
+    }
 }
 
 fn tell_task(runs: &mut BTreeMap<u32, TaskRun>, event: &HistoryEvent) {
@@ -266,5 +282,27 @@ impl Watch {
         let response = WatchWorkflowResponse { events, attempts: Vec::new(), ended: ended.into() };
         let _ = self.to_client.send(Ok(response)).await;
         Ok(over)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_task;
+
+    #[test]
+    fn bodies_are_no_tasks() {
+        for task in [
+            "/do/0/charge",
+            "/do/0/try",
+            "/do/1/guard/try/0/pay",
+            "/do/1/guard/catch/do/0/note",
+            "/do/2/both/fork/branches/1/right",
+            "/do/3/loop/do/0/add",
+        ] {
+            assert!(is_task(task), "{task}");
+        }
+        for body in ["/do", "/do/1/guard/try", "/do/1/guard/catch/do", "/do/3/loop/do"] {
+            assert!(!is_task(body), "{body}");
+        }
     }
 }

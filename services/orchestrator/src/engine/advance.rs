@@ -79,6 +79,11 @@ impl Engine {
                 }
             }
             MailKind::Rerun { task, input } => self.rerun(entry, id, (task, input), reply),
+            MailKind::Signal { id: event_id, event, told } => {
+                let input = Input::Signal { id: event_id, event };
+                let work = Work { consumed: Some(told), ..Work::default() };
+                self.apply(entry, id, input, work);
+            }
             MailKind::Wait(waiter) => match entry.ended(id) {
                 Some(ended) => self.gathering.then(move || drop(waiter.send(Ok(ended)))),
                 None => entry.waiters.push(waiter),
@@ -191,6 +196,13 @@ impl Engine {
             return;
         }
         let known = rejected == Rejected::KnownEvent;
+        if let Some(told) = work.consumed {
+            let waits = matches!(input, Input::Signal { id, .. }
+                if entry.workflow.inbox.values().any(|kept| kept.id == *id));
+            let outcome = if known { Ok(!waits) } else { Err(Error::from(rejected)) };
+            self.gathering.then(move || drop(told.send(outcome)));
+            return;
+        }
         let outcome = if known { Ok(()) } else { Err(Error::from(rejected)) };
         self.gathering.answer(work.reply, outcome);
     }

@@ -11,7 +11,7 @@ use super::command::{Ended, Reply, WatchItem};
 use super::entry::Slot;
 use super::{Engine, Internal};
 use crate::error::Error;
-use crate::store::{LogEntry, StoreError, Write};
+use crate::store::{LogEntry, StoreError, WorkflowStore, Write};
 
 /// What is committed together.
 #[derive(Default)]
@@ -76,6 +76,10 @@ impl Engine {
         let (store, inner) = (self.parts.store.clone(), self.inner.clone());
         tokio::spawn(async move {
             let outcome = store.commit(&writes).await;
+            if outcome.is_err() {
+                // What can be committed is; who is answered is another matter.
+                save_neighbours(store.as_ref(), &writes).await;
+            }
             let _ = inner.send(Internal::Committed(outcome));
         });
     }
@@ -153,6 +157,24 @@ impl Engine {
             }
             true
         });
+    }
+}
+
+/// Commits what does not fail by itself: a batch that failed is cut in halves until the culprit
+/// stands alone, so that no workflow fails for its neighbour.
+async fn save_neighbours(store: &dyn WorkflowStore, writes: &[Write]) {
+    let mut parts = vec![writes];
+    while let Some(part) = parts.pop() {
+        if part.len() > 1 {
+            let (left, right) = part.split_at(part.len() / 2);
+            for half in [left, right] {
+                if store.commit(half).await.is_err() {
+                    parts.push(half);
+                }
+            }
+        } else if let [culprit] = part {
+            tracing::error!(?culprit, "this change cannot be committed");
+        }
     }
 }
 

@@ -149,6 +149,8 @@ pub(crate) enum Outcome {
         retryable: bool,
         /// Not before that long.
         retry_after_ms: Option<u64>,
+        /// For the next attempt.
+        checkpoint: Option<Bytes>,
     },
     /// It was handed back.
     Released {

@@ -63,6 +63,8 @@ pub(crate) struct Work {
     pub(crate) then: VecDeque<Input>,
     pub(crate) settle: Settle,
     pub(crate) reply: Option<Reply<()>>,
+    /// Who is told whether a listen task took the event.
+    pub(crate) consumed: Option<Reply<bool>>,
 }
 
 /// What happens to the row of the task that the step is about.
@@ -79,6 +81,8 @@ pub(crate) enum Settle {
         frame: FrameId,
         /// When the next attempt starts at the latest.
         latest_start_ms: u64,
+        /// What it left for the next attempt.
+        checkpoint: Option<bytes::Bytes>,
     },
     /// Its attempt was lost: it is queued again, unless the step abandons it.
     Lost {
@@ -123,6 +127,8 @@ pub(crate) enum MailKind {
     Skip { task: String, output: Option<planaria_kernel::Json>, reason: String },
     /// Go on from an earlier task.
     Rerun { task: String, input: Option<planaria_kernel::Json> },
+    /// An event for the workflow; whoever sent it is told whether a listen task took it.
+    Signal { id: String, event: planaria_kernel::Json, told: Reply<bool> },
     /// Somebody waits for the end.
     Wait(Reply<Ended>),
     /// Look whether it can go on, and whether its books are right.
@@ -163,10 +169,10 @@ impl Mail {
 
     /// Tells whoever waits that it came to nothing.
     pub(crate) fn refuse(self, error: Error) {
-        if let MailKind::Wait(reply) = self.kind {
-            let _ = reply.send(Err(error));
-        } else if let Some(reply) = self.reply {
-            let _ = reply.send(Err(error));
+        match self.kind {
+            MailKind::Wait(reply) => drop(reply.send(Err(error))),
+            MailKind::Signal { told, .. } => drop(told.send(Err(error))),
+            _ => drop(self.reply.map(|reply| reply.send(Err(error)))),
         }
     }
 }

@@ -50,6 +50,10 @@ impl Engine {
         self.hold(entry, &work.facts);
         self.write_step(entry, id, &work.facts, changed);
         self.gathering.answer(work.reply, Ok(()));
+        if let Some(told) = work.consumed {
+            let taken = work.facts.iter().any(|fact| matches!(fact, Fact::EventConsumed { .. }));
+            self.gathering.then(move || drop(told.send(Ok(taken))));
+        }
         for event in published {
             self.gathering.published.push(event);
         }
@@ -69,8 +73,11 @@ impl Engine {
                     changed.tasks.insert(*frame);
                 }
             }
-            Settle::Failed { frame, latest_start_ms } => {
+            Settle::Failed { frame, latest_start_ms, checkpoint } => {
                 let Some(row) = entry.tasks.get_mut(frame) else { return };
+                if checkpoint.is_some() {
+                    row.checkpoint.clone_from(checkpoint);
+                }
                 let session = row.session.take();
                 row.state = TaskState::RetryWait;
                 row.failures += 1;

@@ -37,12 +37,12 @@ impl Engine {
                 work.settle = Settle::Returned(frame);
                 Input::Returned { frame, output, execution }
             }
-            Outcome::Failed { error, retryable, retry_after_ms } => {
+            Outcome::Failed { error, retryable, retry_after_ms, checkpoint } => {
                 let reference = reference(entry, frame);
                 let failed = self.failed(entry, row, error.at(&reference), retryable);
                 let failed = AttemptFailed { execution, ..failed(retry_after_ms) };
                 let latest_start_ms = failed.latest_start_ms;
-                work.settle = Settle::Failed { frame, latest_start_ms };
+                work.settle = Settle::Failed { frame, latest_start_ms, checkpoint };
                 Input::AttemptFailed(failed)
             }
             Outcome::Released { reason, checkpoint } => {

@@ -105,7 +105,9 @@ impl Engine {
                 return;
             }
             let detail = format!("worker {} started again", request.worker_id);
-            self.end_session(id, LossCause::NewIncarnation, now_ms(), &detail);
+            // Nobody saw the earlier one go: its last sign of life is the evidence there is.
+            let seen_ms = session.lease_until_ms.saturating_sub(self.parts.config.lease_ms);
+            self.end_session(id, LossCause::NewIncarnation, seen_ms.min(now_ms()), &detail);
         }
         if self.sessions.len() >= self.parts.config.sessions_max {
             let _ = reply.send(Err(Error::Overloaded("too many sessions are open")));

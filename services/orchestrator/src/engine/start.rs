@@ -144,15 +144,9 @@ impl Engine {
         self.mail.push_back((id, Mail::answered(kind, reply)));
     }
 
-    fn signal(&mut self, id: Uuid, event: Signalled, reply: Reply<bool>) {
-        let (sender, answer) = oneshot::channel();
-        let listening = self.listeners.range(first_task(id)..).next();
-        let consumed = listening.is_some_and(|(key, kind)| {
-            key.workflow == id && (kind.is_empty() || *kind == event.kind)
-        });
-        forward(answer, reply, consumed);
-        let input = Input::Signal { id: event.id, event: event.event };
-        self.mail.push_back((id, Mail::answered(MailKind::Input(input), sender)));
+    fn signal(&mut self, id: Uuid, event: Signalled, told: Reply<bool>) {
+        let kind = MailKind::Signal { id: event.id, event: event.event, told };
+        self.mail.push_back((id, Mail::quiet(kind)));
     }
 
     fn publish(&mut self, event: &Signalled, reply: Reply<u32>) {
@@ -215,8 +209,4 @@ fn forward<T: Send + 'static>(
         let outcome = super::batch::settled(answer).await;
         let _ = reply.send(outcome.map(|()| value));
     });
-}
-
-const fn first_task(workflow: Uuid) -> crate::store::TaskKey {
-    crate::store::TaskKey { workflow, frame: planaria_kernel::workflow::FrameId(0) }
 }
