@@ -87,6 +87,8 @@ pub struct RetentionConfig {
     pub settled_max: u32,
     /// Settled dead letters older than this go.
     pub settled_age_hours_max: u64,
+    /// Why a task was given up is forgotten after this, if its workflow went on without a fault.
+    pub give_up_age_hours_max: u64,
     /// Between two clearings.
     pub interval_ms: u64,
 }
@@ -144,6 +146,11 @@ impl Default for ReconcileConfig {
 
 impl Default for RetentionConfig {
     fn default() -> Self {
-        Self { settled_max: 10_000, settled_age_hours_max: 30 * 24, interval_ms: 600_000 }
+        Self {
+            settled_max: 10_000,
+            settled_age_hours_max: 30 * 24,
+            give_up_age_hours_max: 1,
+            interval_ms: 600_000,
+        }
     }
 }

@@ -1,9 +1,7 @@
-//! The store, and what must be known at once about it: whose records matter, and that a decision
-//! is due sooner than the sleeper believes.
+//! The store, what is counted about it, and the news that a decision is due sooner than the
+//! sleeper believes.
 
-use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use planaria_kernel::retry::RetryPolicy;
 use planaria_proto::orchestrator::v1::{LogPosition, LogRecord};
@@ -23,9 +21,6 @@ pub(crate) struct Ledger {
     pub(crate) due_changed: Arc<Notify>,
     pub(crate) gauges: Gauges,
     default_policy: RetryPolicy,
-    /// Hashes of the workflows that have any record. Most workflows never fail: of those, nothing
-    /// is looked up. A collision costs a look-up.
-    tracked: Arc<Mutex<HashSet<u64>>>,
 }
 
 impl Ledger {
@@ -34,40 +29,14 @@ impl Ledger {
         default_policy: RetryPolicy,
         gauges: Gauges,
     ) -> Result<Self, Error> {
-        let tracked = store.tracked().await?.iter().map(|id| hash(id)).collect();
-        let ledger = Self {
-            store,
-            due_changed: Arc::default(),
-            gauges,
-            default_policy,
-            tracked: Arc::new(Mutex::new(tracked)),
-        };
+        let ledger = Self { store, due_changed: Arc::default(), gauges, default_policy };
         ledger.count().await?;
         Ok(ledger)
     }
 
     /// What the records change here.
     pub(crate) fn changes(&self, records: &[LogRecord]) -> Vec<Change> {
-        let mut tracked = self.tracked();
-        let mut changes = Vec::new();
-        for record in records {
-            for change in derive::changes(record, &self.default_policy) {
-                let id = hash(change.workflow());
-                let relevant = match &change {
-                    Change::Decided(_) | Change::Faulted(_) => {
-                        tracked.insert(id);
-                        true
-                    }
-                    Change::WentOn { .. } => tracked.contains(&id),
-                    // Forgotten once it is recorded; see `record`.
-                    Change::Over { .. } => tracked.contains(&id),
-                };
-                if relevant {
-                    changes.push(change);
-                }
-            }
-        }
-        changes
+        records.iter().flat_map(|record| derive::changes(record, &self.default_policy)).collect()
     }
 
     /// Records changes with the place in the log that they come from.
@@ -92,10 +61,7 @@ impl Ledger {
                         "dead letter written"
                     );
                 }
-                Change::WentOn { .. } => {}
-                Change::Over { workflow, .. } => {
-                    self.tracked().remove(&hash(workflow));
-                }
+                Change::WentOn { .. } | Change::Over { .. } => {}
             }
         }
         self.due_changed.notify_one();
@@ -105,7 +71,6 @@ impl Ledger {
     /// Writes a dead letter that the log did not tell of.
     pub(crate) async fn write_dead_letter(&self, fault: &Fault) -> Result<(), Error> {
         self.store.write_dead_letter(fault).await?;
-        self.tracked().insert(hash(&fault.workflow));
         self.gauges.dead_letters.inc();
         Ok(())
     }
@@ -117,14 +82,4 @@ impl Ledger {
         self.gauges.dead_letters_open.set(open.cast_signed());
         Ok(())
     }
-
-    fn tracked(&self) -> MutexGuard<'_, HashSet<u64>> {
-        self.tracked.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn hash(workflow: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    workflow.hash(&mut hasher);
-    hasher.finish()
 }

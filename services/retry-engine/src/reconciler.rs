@@ -15,7 +15,7 @@ use crate::convert;
 use crate::error::Error;
 use crate::ledger::Ledger;
 use crate::orchestrator::Orchestrator;
-use crate::records::{Fault, Retry};
+use crate::records::{Fault, Retry, RetryKey};
 
 pub(crate) struct Reconciler {
     pub(crate) ledger: Ledger,
@@ -112,7 +112,11 @@ impl Reconciler {
                     .map(|one| (one.workflow_id.clone(), convert::milliseconds(one.at)))
                     .collect(),
                 dead_letters,
-                retries: retries.iter().map(|r| (r.key.workflow.clone(), r.key.frame)).collect(),
+                retries: retries
+                    .iter()
+                    .map(|retry| &retry.key)
+                    .map(|key| (key.workflow.clone(), key.frame, key.attempt))
+                    .collect(),
                 over,
             },
             faulted: faulted.into_iter().map(|one| (one.workflow_id.clone(), one)).collect(),
@@ -157,14 +161,9 @@ impl Reconciler {
                 store.settle(dead_letter, state, clock::now_ms()).await?;
                 "DEAD_LETTER_RESOLVED"
             }
-            Repair::DropRetry { workflow, frame } => {
-                let retries = store.retries(workflow, self.config.page_max).await?;
-                let keys: Vec<_> = retries
-                    .into_iter()
-                    .map(|retry| retry.key)
-                    .filter(|key| key.frame == *frame)
-                    .collect();
-                store.remove(&keys).await?;
+            Repair::DropRetry { workflow, frame, attempt } => {
+                let (workflow, frame, attempt) = (workflow.clone(), *frame, *attempt);
+                store.remove(&[RetryKey { workflow, frame, attempt }]).await?;
                 "RETRY_DROPPED"
             }
         };
@@ -174,9 +173,13 @@ impl Reconciler {
     }
 
     async fn clear(&self) {
-        let age_ms = self.retention.settled_age_hours_max.saturating_mul(3_600_000);
-        let before_ms = clock::now_ms().saturating_sub(age_ms);
-        let cleared = self.ledger.store.clear(self.retention.settled_max, before_ms).await;
+        let before_ms =
+            |hours: u64| clock::now_ms().saturating_sub(hours.saturating_mul(3_600_000));
+        let RetentionConfig { settled_max, settled_age_hours_max, .. } = self.retention;
+        let store = &self.ledger.store;
+        let settled = store.clear_settled(settled_max, before_ms(settled_age_hours_max)).await;
+        let give_ups = store.clear_give_ups(before_ms(self.retention.give_up_age_hours_max)).await;
+        let cleared = settled.and(give_ups);
         if let Err(error) = cleared {
             tracing::error!(error = &error as &dyn std::error::Error, "cannot clear");
         }

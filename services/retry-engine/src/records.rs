@@ -67,16 +67,6 @@ pub(crate) enum Change {
     Over { workflow: String, at_ms: u64 },
 }
 
-impl Change {
-    pub(crate) fn workflow(&self) -> &str {
-        match self {
-            Self::Decided(retry) => &retry.key.workflow,
-            Self::Faulted(fault) => &fault.workflow,
-            Self::WentOn { workflow, .. } | Self::Over { workflow, .. } => workflow,
-        }
-    }
-}
-
 impl Fault {
     /// The same fault has the same dead letter, whoever tells of it and how often.
     pub(crate) fn dead_letter_id(&self) -> String {

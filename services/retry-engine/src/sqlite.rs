@@ -45,16 +45,6 @@ impl RetryStore for SqliteRetryStore {
         .transpose()
     }
 
-    async fn tracked(&self) -> Result<Vec<String>, sqlx::Error> {
-        sqlx::query_scalar(
-            "SELECT workflow_id FROM retries
-             UNION SELECT workflow_id FROM give_ups
-             UNION SELECT workflow_id FROM dead_letters WHERE state = 1",
-        )
-        .fetch_all(self.store.readers())
-        .await
-    }
-
     async fn record(&self, changes: &[Change], position: LogPosition) -> Result<(), sqlx::Error> {
         let mut transaction = self.store.writer().begin_with("BEGIN IMMEDIATE").await?;
         for change in changes {
@@ -138,8 +128,12 @@ impl RetryStore for SqliteRetryStore {
         dead_letters::settle(self.store.writer(), id, state, at_ms).await
     }
 
-    async fn clear(&self, settled_max: u32, before_ms: u64) -> Result<(), sqlx::Error> {
+    async fn clear_settled(&self, settled_max: u32, before_ms: u64) -> Result<(), sqlx::Error> {
         dead_letters::clear(self.store.writer(), settled_max, before_ms).await
+    }
+
+    async fn clear_give_ups(&self, before_ms: u64) -> Result<(), sqlx::Error> {
+        retries::clear_give_ups(self.store.writer(), before_ms).await
     }
 
     async fn open_after(

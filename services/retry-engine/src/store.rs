@@ -10,8 +10,6 @@ use crate::records::{Change, DeadLetter, Fault, Retry, RetryKey};
 pub(crate) trait RetryStore: Send + Sync + 'static {
     /// The place in the log up to which everything was recorded.
     async fn position(&self) -> Result<Option<LogPosition>, sqlx::Error>;
-    /// Workflows with anything that a later record of theirs can change.
-    async fn tracked(&self) -> Result<Vec<String>, sqlx::Error>;
     /// Does the changes in order and moves the place, in one transaction.
     async fn record(&self, changes: &[Change], position: LogPosition) -> Result<(), sqlx::Error>;
 
@@ -46,7 +44,9 @@ pub(crate) trait RetryStore: Send + Sync + 'static {
     async fn settle(&self, id: &str, state: DeadLetterState, at_ms: u64)
     -> Result<(), sqlx::Error>;
     /// Clears away settled dead letters: all but the newest `settled_max`, and those from before.
-    async fn clear(&self, settled_max: u32, before_ms: u64) -> Result<(), sqlx::Error>;
+    async fn clear_settled(&self, settled_max: u32, before_ms: u64) -> Result<(), sqlx::Error>;
+    /// Forgets why tasks were given up before a time, where that was handed over.
+    async fn clear_give_ups(&self, before_ms: u64) -> Result<(), sqlx::Error>;
 
     /// Open dead letters (workflow, id) behind a workflow, in the order of workflows.
     async fn open_after(

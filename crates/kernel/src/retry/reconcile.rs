@@ -15,8 +15,8 @@ pub struct Observed {
     pub faulted: Vec<(String, u64)>,
     /// Workflows with an open dead letter: (workflow, dead letter).
     pub dead_letters: Vec<(String, String)>,
-    /// Tasks whose retry is awaited: (workflow, frame).
-    pub retries: Vec<(String, u32)>,
+    /// Tasks whose retry is awaited: (workflow, frame, failed attempt).
+    pub retries: Vec<(String, u32, u32)>,
     /// Workflows of `retries` that are known to be over.
     pub over: BTreeSet<String>,
 }
@@ -40,6 +40,8 @@ pub enum Repair {
         workflow: String,
         /// The task's frame.
         frame: u32,
+        /// The attempt that failed: a later one's retry stays.
+        attempt: u32,
     },
 }
 
@@ -64,8 +66,12 @@ pub fn plan(observed: &Observed, now_ms: u64, grace_ms: u64) -> Vec<Repair> {
     let dropped = observed
         .retries
         .iter()
-        .filter(|(id, _)| faulted.contains(id.as_str()) || observed.over.contains(id))
-        .map(|(id, frame)| Repair::DropRetry { workflow: id.clone(), frame: *frame });
+        .filter(|(id, _, _)| faulted.contains(id.as_str()) || observed.over.contains(id))
+        .map(|(id, frame, attempt)| Repair::DropRetry {
+            workflow: id.clone(),
+            frame: *frame,
+            attempt: *attempt,
+        });
     untold.chain(settled).chain(dropped).collect()
 }
 
@@ -83,7 +89,7 @@ mod tests {
         (
             prop::collection::btree_map(id(), 90_000..NOW + 1_000, 0..6),
             prop::collection::btree_map(id(), "dead-[0-9]{6}", 0..6),
-            prop::collection::btree_set((id(), 0..3_u32), 0..6),
+            prop::collection::btree_set((id(), 0..3_u32, 1..3_u32), 0..6),
             prop::collection::btree_set(id(), 0..6),
         )
             .prop_map(|(faulted, dead_letters, retries, over)| Observed {
@@ -105,8 +111,9 @@ mod tests {
                 Repair::ResolveDeadLetter { dead_letter } => {
                     observed.dead_letters.retain(|(_, id)| id != dead_letter);
                 }
-                Repair::DropRetry { workflow, frame } => {
-                    observed.retries.retain(|(id, at)| (id, at) != (workflow, frame));
+                Repair::DropRetry { workflow, frame, attempt } => {
+                    let dropped = (workflow.clone(), *frame, *attempt);
+                    observed.retries.retain(|retry| *retry != dropped);
                 }
             }
         }
@@ -118,15 +125,15 @@ mod tests {
         let observed = Observed {
             faulted: vec![("fresh".into(), NOW - 1), ("told".into(), 0), ("untold".into(), 0)],
             dead_letters: vec![("ran-on".into(), "d1".into()), ("told".into(), "d2".into())],
-            retries: vec![("told".into(), 3), ("runs".into(), 4), ("done".into(), 5)],
+            retries: vec![("told".into(), 3, 1), ("runs".into(), 4, 1), ("done".into(), 5, 2)],
             over: BTreeSet::from(["done".to_owned()]),
         };
         let repairs = plan(&observed, NOW, GRACE);
         let expected = [
             Repair::WriteDeadLetter { workflow: "untold".into() },
             Repair::ResolveDeadLetter { dead_letter: "d1".into() },
-            Repair::DropRetry { workflow: "told".into(), frame: 3 },
-            Repair::DropRetry { workflow: "done".into(), frame: 5 },
+            Repair::DropRetry { workflow: "told".into(), frame: 3, attempt: 1 },
+            Repair::DropRetry { workflow: "done".into(), frame: 5, attempt: 2 },
         ];
         assert_eq!(repairs, expected);
     }

@@ -140,17 +140,15 @@ pub(super) async fn clear(
     settled_max: u32,
     before_ms: u64,
 ) -> Result<(), sqlx::Error> {
-    let before_ms = before_ms.cast_signed();
     sqlx::query(
         "DELETE FROM dead_letters WHERE state <> 1 AND (settled_at_ms < ?1 OR id IN (
              SELECT id FROM dead_letters WHERE state <> 1
              ORDER BY settled_at_ms DESC LIMIT -1 OFFSET ?2))",
     )
-    .bind(before_ms)
+    .bind(before_ms.cast_signed())
     .bind(settled_max)
     .execute(writer)
     .await?;
-    sqlx::query("DELETE FROM give_ups WHERE at_ms < ?").bind(before_ms).execute(writer).await?;
     Ok(())
 }
 

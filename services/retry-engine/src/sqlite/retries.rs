@@ -63,6 +63,19 @@ pub(super) async fn forget(
     Ok(())
 }
 
+/// What was not handed over yet may still become the cause of a dead letter.
+pub(super) async fn clear_give_ups(writer: &SqlitePool, before_ms: u64) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "DELETE FROM give_ups WHERE at_ms < ? AND NOT EXISTS (
+             SELECT 1 FROM retries
+             WHERE retries.workflow_id = give_ups.workflow_id AND retries.frame = give_ups.frame)",
+    )
+    .bind(before_ms.cast_signed())
+    .execute(writer)
+    .await?;
+    Ok(())
+}
+
 pub(super) async fn remove(
     connection: &mut SqliteConnection,
     key: &RetryKey,
