@@ -1,4 +1,5 @@
 //! Calls and streams pass unchanged, in both directions, and what cannot pass is said quickly.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod mesh;
 
@@ -6,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use mesh::*;
 use planaria_gateway::Config;
-use planaria_proto::failure_detector::v1::HeartbeatRequest;
-use planaria_proto::failure_detector::v1::failure_detector_service_client::FailureDetectorServiceClient;
+use planaria_proto::failure_detector::v1::{
+    HeartbeatRequest, failure_detector_service_client as failure_detector_client,
+};
 use planaria_proto::monitoring::v1::monitoring_service_server::MonitoringServiceServer;
 use planaria_proto::monitoring::v1::*;
 use planaria_proto::task::v1::task_service_client::TaskServiceClient;
@@ -70,7 +72,8 @@ async fn a_server_stream_passes_to_its_end_and_its_status() {
 async fn a_bidirectional_stream_passes_message_by_message() {
     let detector = failure_detector().await;
     let gateway = gateway(Config::default(), &[("failure-detector", detector.address)]).await;
-    let mut client = FailureDetectorServiceClient::new(connect(&gateway.uri()).await);
+    let mut client =
+        failure_detector_client::FailureDetectorServiceClient::new(connect(&gateway.uri()).await);
     let (sender, receiver) = mpsc::channel(1);
     // The answer's head comes before any message is sent.
     let answers = soon(client.heartbeat(ReceiverStream::new(receiver))).await.unwrap();
@@ -114,7 +117,8 @@ async fn a_message_over_the_limit_ends_a_stream_with_a_reason() {
     let detector = failure_detector().await;
     let config = Config { message_bytes_max: 1_000, ..Config::default() };
     let gateway = gateway(config, &[("failure-detector", detector.address)]).await;
-    let mut client = FailureDetectorServiceClient::new(connect(&gateway.uri()).await);
+    let mut client =
+        failure_detector_client::FailureDetectorServiceClient::new(connect(&gateway.uri()).await);
     let (sender, receiver) = mpsc::channel(1);
     let answers = soon(client.heartbeat(ReceiverStream::new(receiver))).await.unwrap();
     let mut answers = answers.into_inner();

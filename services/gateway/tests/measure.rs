@@ -1,6 +1,7 @@
 //! What the gateway costs: unary calls through it and without it, on this machine.
 //!
 //! `cargo test --release -p planaria-gateway --test measure -- --ignored --nocapture`
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic")]
 
 mod mesh;
 

@@ -1,4 +1,5 @@
 //! What the outside may see, and how it is told about the rest.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod mesh;
 

@@ -1,4 +1,5 @@
 //! HTTP/1.1 and browsers: gRPC-Web in both forms, other origins, and the plain pages.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod mesh;
 
