@@ -63,7 +63,7 @@ async fn faults_and_bad_documents_have_their_status() {
     let folder = tempfile::tempdir().unwrap();
     let mesh = Mesh::up(folder.path());
     let raise = "document: { dsl: '1.0.3', namespace: tests, name: raise, version: '1.0.0' }\n\
-                 do:\n  - no: { raise: { error: { type: https://example.com/no, status: 418 } } }\n";
+                 do:\n  - no: { raise: { error: { type: https://e.com/no, status: 418 } } }\n";
     let ended = run(&mesh, raise, &[]);
     assert_eq!(ended.code(), 1, "{}", ended.err);
     let result: Value = serde_json::from_str(&ended.out).unwrap();

@@ -16,7 +16,7 @@ mod workflow_view;
 
 use std::time::Duration;
 
-use planaria_proto::failure_detector::v1::failure_detector_service_client::FailureDetectorServiceClient;
+use planaria_proto::failure_detector::v1::failure_detector_service_client as failure_detector;
 use planaria_proto::monitoring::v1::monitoring_service_client::MonitoringServiceClient;
 use planaria_proto::notification::v1::notification_service_client::NotificationServiceClient;
 use planaria_proto::retry::v1::retry_service_client::RetryServiceClient;
@@ -67,8 +67,8 @@ impl Client {
         WorkflowServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
-    pub(crate) fn workers(&self) -> FailureDetectorServiceClient<Channel> {
-        FailureDetectorServiceClient::new(self.channel.clone())
+    pub(crate) fn workers(&self) -> failure_detector::FailureDetectorServiceClient<Channel> {
+        failure_detector::FailureDetectorServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn retries(&self) -> RetryServiceClient<Channel> {

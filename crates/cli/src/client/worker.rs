@@ -138,6 +138,30 @@ mod tests {
             ..Worker::default()
         };
         let mapping = Mapping::new().unwrap();
-        expect![[r#"{"id":"worker-1","pid":7,"host":"","running":1,"capacity":16,"phi":0.5,"liveness":"alive","incarnation":"","sessionId":"","draining":false,"attempts":[{"attemptId":"a","progressCount":0,"progress":""}],"cause":"","version":"","functions":[],"queues":[],"labels":{}}"#]].assert_eq(&document(&mapping, &worker).unwrap().line());
+        expect![[r#"
+            {
+              "id": "worker-1",
+              "pid": 7,
+              "host": "",
+              "running": 1,
+              "capacity": 16,
+              "phi": 0.5,
+              "liveness": "alive",
+              "incarnation": "",
+              "sessionId": "",
+              "draining": false,
+              "attempts": [
+                {
+                  "attemptId": "a",
+                  "progressCount": 0,
+                  "progress": ""
+                }
+              ],
+              "cause": "",
+              "version": "",
+              "functions": [],
+              "queues": [],
+              "labels": {}
+            }"#]].assert_eq(&document(&mapping, &worker).unwrap().pretty());
     }
 }

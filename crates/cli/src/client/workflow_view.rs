@@ -150,8 +150,22 @@ mod tests {
             ..Workflow::default()
         };
         let mapping = message::Mapping::new().unwrap();
-        let text = result(&mapping, &workflow).unwrap().line();
-        expect![[r#"{"id":"0198","status":"completed","output":{"total": 3},"error":null,"tasks":[{"name":"charge","reference":"/do/0/charge","status":"completed","attempts":2,"startedAt":"1970-01-01T00:00:01Z","endedAt":null}]}"#]]
-        .assert_eq(&text);
+        expect![[r#"
+            {
+              "id": "0198",
+              "status": "completed",
+              "output": {"total": 3},
+              "error": null,
+              "tasks": [
+                {
+                  "name": "charge",
+                  "reference": "/do/0/charge",
+                  "status": "completed",
+                  "attempts": 2,
+                  "startedAt": "1970-01-01T00:00:01Z",
+                  "endedAt": null
+                }
+              ]
+            }"#]].assert_eq(&result(&mapping, &workflow).unwrap().pretty());
     }
 }

@@ -27,7 +27,8 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 8080)]
     port: u16,
     /// How many worker processes
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=WORKERS_MAX))]
+    #[arg(long, default_value_t = 2)]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=WORKERS_MAX))]
     workers: u32,
     /// The settings, in TOML; variables PLANARIA__SECTION__KEY go before it
     #[arg(long, value_name = "FILE")]
