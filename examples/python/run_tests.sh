@@ -1,0 +1,18 @@
+#!/bin/sh
+# Sets up what the tests need under target/, and runs them. PLANARIA_BIN names the binary.
+set -eu
+cd "$(dirname "$0")"
+venv=../../target/python-venv
+if ! cmp -s requirements.txt "$venv/requirements.txt"; then
+    rm -rf "$venv"
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check -r requirements.txt
+    cp requirements.txt "$venv/requirements.txt"
+fi
+case ${PLANARIA_BIN:-} in
+    /*) ;;
+    *) PLANARIA_BIN=$(realpath "${PLANARIA_BIN:-../../target/release/planaria}") ;;
+esac
+export PLANARIA_BIN
+"$venv/bin/python" generate.py
+exec "$venv/bin/python" test_python.py "$@"
