@@ -39,6 +39,17 @@ impl LogTail {
         self.last.send_replace(position);
     }
 
+    /// What memory has may have gaps: readers go on from the store, which has everything up to
+    /// `end`.
+    pub(crate) fn restart(&self, end: Position) {
+        self.lock().clear();
+        self.last.send_if_modified(|last| {
+            let moved = *last < end;
+            *last = (*last).max(end);
+            moved
+        });
+    }
+
     /// The last position committed.
     #[must_use]
     pub(crate) fn last(&self) -> Position {

@@ -64,11 +64,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let mut service = Service::new(crate::NAME);
     add_routes(&mut service, &api);
     let stop = deps.stop.clone();
-    service.spawn("engine", async move {
-        if let Err(error) = engine::run(parts, received, stop).await {
-            tracing::error!(%error, "the engine cannot read the store");
-        }
-    });
+    service.spawn("engine", engine::run(parts, received, stop));
     service.spawn("forget-sessions", forget_sessions(ended, deps.directory, deps.stop));
     Ok(service)
 }

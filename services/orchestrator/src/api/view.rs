@@ -269,13 +269,14 @@ impl Watch {
 
     /// Tells what is in the store; whether the workflow is over.
     async fn tell_stored(&mut self) -> Result<bool, Status> {
+        // The phase first: the events read after it are all there if it says that none follow.
+        let row = self.api.store.workflow_row(self.id).await.map_err(Error::from)?;
         let records =
             self.api.store.records(self.id, self.after, u32::MAX).await.map_err(Error::from)?;
         let mut events =
             history::events(&records).map_err(|error| Error::Corrupt(error.to_string()))?;
         events.retain(|event| event.seq > self.after);
         self.after = events.last().map_or(self.after, |event| event.seq);
-        let row = self.api.store.workflow_row(self.id).await.map_err(Error::from)?;
         let phase = row.map_or(Phase::Unspecified, |row| row.phase);
         let over = matches!(phase, Phase::Cancelled | Phase::Faulted | Phase::Completed);
         let ended = if over { phase } else { Phase::Unspecified };

@@ -98,10 +98,10 @@ impl WorkflowService for Api {
     ) -> Result<Response<Self::WatchWorkflowStream>, Status> {
         let request = request.into_inner();
         let id = workflow_id(&request.workflow_id)?;
-        let (sender, items) = mpsc::channel(WATCH_BEHIND_MAX);
-        self.engine.ask(|reply| Command::Watch(id, sender, reply)).await?;
         let row = self.store.workflow_row(id).await.map_err(Error::from)?;
         row.ok_or_else(|| Error::WorkflowNotFound(request.workflow_id.clone()))?;
+        let (sender, items) = mpsc::channel(WATCH_BEHIND_MAX);
+        self.engine.ask(|reply| Command::Watch(id, sender, reply)).await?;
         let (to_client, stream) = mpsc::channel(16);
         let watch = view::Watch { api: self.clone(), id, after: request.after_seq, to_client };
         tokio::spawn(watch.follow(items));

@@ -18,7 +18,8 @@ pub(crate) const fn timestamp(unix_ms: u64) -> Timestamp {
 pub(crate) fn milliseconds(timestamp: Option<&Timestamp>) -> u64 {
     timestamp.map_or(0, |at| {
         let seconds = u64::try_from(at.seconds).unwrap_or_default();
-        seconds.saturating_mul(1_000) + u64::try_from(at.nanos).unwrap_or_default() / 1_000_000
+        let nanos = u64::try_from(at.nanos).unwrap_or_default();
+        seconds.saturating_mul(1_000).saturating_add(nanos / 1_000_000)
     })
 }
 

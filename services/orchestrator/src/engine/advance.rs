@@ -89,6 +89,8 @@ impl Engine {
                 None => entry.waiters.push(waiter),
             },
             MailKind::Check => self.check(entry, id),
+            MailKind::Quiet => self.quiet(entry, id),
+            MailKind::Leftover => self.leftover(entry, id),
             MailKind::Continue => self.apply(entry, id, Input::Continue, Work::default()),
             MailKind::Overdue(frame, timer) => self.overdue(entry, id, (frame, timer)),
             MailKind::Stranded(frame) => self.stranded(entry, frame),

@@ -1,9 +1,11 @@
 //! Batches: what is committed together, and what happens once it is.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use planaria_kernel::Json;
 use planaria_proto::task::v1::Assignment;
+use planaria_runtime::clock::now_ms;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -12,6 +14,10 @@ use super::entry::Slot;
 use super::{Engine, Internal};
 use crate::error::Error;
 use crate::store::{LogEntry, StoreError, WorkflowStore, Write};
+
+/// The first pause after a failed commit, doubled with each further one up to a second or so.
+const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE_DOUBLINGS_MAX: u32 = 6;
 
 /// What is committed together.
 #[derive(Default)]
@@ -76,7 +82,7 @@ impl Engine {
         let (store, inner) = (self.parts.store.clone(), self.inner.clone());
         tokio::spawn(async move {
             let outcome = store.commit(&writes).await;
-            if outcome.is_err() {
+            if let Err(StoreError::Conflict | StoreError::Refused(_)) = &outcome {
                 // What can be committed is; who is answered is another matter.
                 save_neighbours(store.as_ref(), &writes).await;
             }
@@ -87,9 +93,12 @@ impl Engine {
     /// The batch is in the store: now it may have consequences.
     pub(super) fn committed(&mut self, entries: Vec<LogEntry>) {
         let Some(batch) = self.committing.take() else { return };
+        self.failures = 0;
+        let now_ms = now_ms();
         for id in batch.steps {
             if let Some(Slot::Live(entry)) = self.slots.get_mut(&id) {
                 entry.uncommitted = entry.uncommitted.saturating_sub(1);
+                entry.committed_at_ms = now_ms;
                 if entry.workflow.phase.is_over() && entry.is_idle() {
                     self.slots.remove(&id);
                 }
@@ -134,11 +143,21 @@ impl Engine {
         self.gathering = Batch::default();
         self.generation += 1;
         self.forget();
-        let mut pause = std::time::Duration::from_millis(20);
+        self.recover_at_last(self.failures).await;
+        self.failures = (self.failures + 1).min(PAUSE_DOUBLINGS_MAX);
+    }
+
+    /// Reads everything, however long the store takes to heal. Each failed commit since the last
+    /// good one makes the pause before that longer.
+    pub(super) async fn recover_at_last(&mut self, failures: u32) {
+        let mut pause = PAUSE * 2_u32.saturating_pow(failures);
+        if failures > 0 {
+            tokio::time::sleep(pause).await;
+        }
         while let Err(error) = self.recover().await {
             tracing::error!(error = chain(&error), "the store cannot be read");
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(std::time::Duration::from_secs(1));
+            pause = (pause * 2).min(PAUSE * 2_u32.pow(PAUSE_DOUBLINGS_MAX));
         }
     }
 

@@ -36,6 +36,8 @@ pub(crate) struct Entry {
     pub(crate) shown: Phase,
     /// Commits under way that hold a step of it.
     pub(crate) uncommitted: u32,
+    /// When its last commit was done, in Unix milliseconds.
+    pub(crate) committed_at_ms: u64,
     /// An expression's value is awaited.
     pub(crate) evaluating: Option<Evaluating>,
     /// Mail that waits for the value.
@@ -62,6 +64,8 @@ pub(crate) struct Work {
     /// Inputs to apply after this one, in the same step.
     pub(crate) then: VecDeque<Input>,
     pub(crate) settle: Settle,
+    /// Whether no row may be left of what was open before, known or not.
+    pub(crate) clears: bool,
     pub(crate) reply: Option<Reply<()>>,
     /// Who is told whether a listen task took the event.
     pub(crate) consumed: Option<Reply<bool>>,
@@ -131,8 +135,12 @@ pub(crate) enum MailKind {
     Signal { id: String, event: planaria_kernel::Json, told: Reply<bool> },
     /// Somebody waits for the end.
     Wait(Reply<Ended>),
-    /// Look whether it can go on, and whether its books are right.
+    /// Look whether it can go on.
     Check,
+    /// The store shows nothing open, though it runs: open again whatever should be.
+    Quiet,
+    /// It is over, and the store shows something open.
+    Leftover,
     /// Go on where the last step stopped because of its limit.
     Continue,
     /// A timer is overdue, and nothing in memory would fire it.

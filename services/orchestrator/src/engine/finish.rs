@@ -20,6 +20,8 @@ use crate::store::{
 struct Changed {
     tasks: std::collections::BTreeSet<FrameId>,
     timers: Vec<((FrameId, Timer), Option<u64>)>,
+    /// Rows of before that the step does not name go too.
+    all: bool,
 }
 
 impl Engine {
@@ -27,6 +29,11 @@ impl Engine {
     pub(super) fn finish(&mut self, entry: &mut Entry, id: Uuid, work: Work) {
         let mut changed = Changed::default();
         self.settle(entry, id, &work.settle, &mut changed);
+        changed.all = work.clears;
+        if work.clears {
+            entry.listeners.clear();
+            self.listeners.retain(|key, _| key.workflow != id);
+        }
         let mut goes_on = false;
         let mut published = Vec::new();
         for effect in work.effects {
@@ -241,7 +248,9 @@ impl Engine {
             (phase != entry.shown || created).then_some((phase, over.then_some(now_ms)));
         let was = std::mem::replace(&mut entry.shown, phase);
         let record = self.record_of(entry, id, facts, now_ms);
-        let listeners = self.listeners_of(entry, id, facts);
+        let may_listen = !facts.is_empty() || changed.all;
+        let listeners =
+            if may_listen { self.listeners_of(entry, id) } else { Vec::new() };
         let created = created.then(|| self.created_row(entry, id, now_ms));
         let tasks = changed.tasks.into_iter();
         let tasks = tasks.map(|frame| (frame, entry.tasks.get(&frame).cloned())).collect();
@@ -250,12 +259,14 @@ impl Engine {
             created,
             phase: phase_change,
             record,
+            cleared: changed.all,
             tasks,
             timers: changed.timers,
             listeners,
             healings: Vec::new(),
         };
-        let empty = step.record.is_none()
+        let empty = !step.cleared
+            && step.record.is_none()
             && step.phase.is_none()
             && step.tasks.is_empty()
             && step.timers.is_empty()
@@ -328,9 +339,8 @@ impl Engine {
         &mut self,
         entry: &mut Entry,
         id: Uuid,
-        facts: &[Fact],
     ) -> Vec<(FrameId, Option<String>)> {
-        if facts.is_empty() || !listens(&entry.workflow.graph) {
+        if !listens(&entry.workflow.graph) {
             return Vec::new();
         }
         let over = entry.workflow.phase.is_over();

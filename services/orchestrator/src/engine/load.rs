@@ -70,7 +70,10 @@ impl Engine {
             }
         }
         self.listeners = store.listeners().await?.into_iter().collect();
-        self.recover_tasks(store.as_ref()).await
+        self.recover_tasks(store.as_ref()).await?;
+        // What was committed without an answer was not told to those who follow the log.
+        self.parts.tail.restart(store.log_end().await?);
+        Ok(())
     }
 
     async fn recover_tasks(&mut self, store: &dyn WorkflowStore) -> Result<(), StoreError> {
@@ -131,6 +134,8 @@ impl Engine {
         self.healings.clear();
         self.keys.clear();
         self.key_ages.clear();
+        // They come back with the last number they saw; what was committed meanwhile they missed.
+        self.watchers.clear();
         for (_, mail) in self.mail_after_commit.drain(..) {
             mail.refuse(Error::Unavailable);
         }
@@ -205,6 +210,7 @@ impl Engine {
             start_key: None,
             shown: loaded.stored.row.phase,
             uncommitted: 0,
+            committed_at_ms: 0,
             evaluating: None,
             mailbox: VecDeque::new(),
             waiters: Vec::new(),
@@ -223,7 +229,7 @@ impl Engine {
     fn begin_rerun(&mut self, entry: &mut Entry, id: Uuid, fact: Fact, reply: Option<Reply<()>>) {
         let mut effects = vec![planaria_kernel::workflow::Effect::End];
         effects.extend(entry.workflow.standing_effects());
-        let work = Work { facts: vec![fact], effects, reply, ..Work::default() };
+        let work = Work { facts: vec![fact], effects, reply, clears: true, ..Work::default() };
         self.apply(entry, id, Input::Continue, work);
     }
 
@@ -241,17 +247,13 @@ impl Engine {
             self.mail_after_commit.push((id, Mail { kind, reply }));
             return;
         }
-        let frames: Vec<FrameId> = entry.tasks.keys().copied().collect();
-        for frame in frames {
-            if let Some(row) = entry.tasks.get(&frame) {
-                match row.state {
-                    TaskState::Queued => self.routes.remove(row),
-                    TaskState::Running => self.release(row.session, row.key),
-                    TaskState::RetryWait => drop(self.retrying.remove(&row.key)),
-                }
-            }
-        }
-        self.slots.insert(id, Slot::Loading(std::mem::take(&mut entry.mailbox)));
+        // Until it is known whether the task can be gone on from, nothing of the old state is
+        // given up: queues and sessions keep what they have.
+        let waiters = std::mem::take(&mut entry.waiters).into_iter();
+        let mut waiting: VecDeque<Mail> =
+            waiters.map(|waiter| Mail::quiet(MailKind::Wait(waiter))).collect();
+        waiting.append(&mut entry.mailbox);
+        self.slots.insert(id, Slot::Loading(waiting));
         self.load(id, Some(RerunWish { task, input, reply }));
     }
 }

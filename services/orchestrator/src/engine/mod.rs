@@ -109,6 +109,8 @@ pub(crate) struct Engine {
     counters: Statistics,
     /// The store is being read again after a failure.
     generation: u64,
+    /// Commits that failed since the last one that did not.
+    failures: u32,
     reconciliation: reconcile::Reconciliation,
     last_sweep_ms: u64,
     next_sweep: Instant,
@@ -118,17 +120,14 @@ pub(crate) struct Engine {
 
 /// Starts the engine: reads what is open, then answers commands until `stop`, and commits what it
 /// has taken before it returns.
-///
-/// # Errors
-/// If the store cannot be read.
 pub(crate) async fn run(
     parts: Parts,
     mut commands: mpsc::Receiver<Command>,
     stop: CancellationToken,
-) -> Result<(), StoreError> {
+) {
     let (inner, mut answers) = mpsc::unbounded_channel();
     let mut engine = Engine::new(parts, inner);
-    engine.recover().await?;
+    engine.recover_at_last(0).await;
     let mut taken = Vec::with_capacity(256);
     loop {
         engine.work();
@@ -155,7 +154,6 @@ pub(crate) async fn run(
             None => break,
         }
     }
-    Ok(())
 }
 
 impl Engine {
@@ -182,6 +180,7 @@ impl Engine {
             committing: None,
             counters: Statistics::default(),
             generation: 0,
+            failures: 0,
             reconciliation: reconcile::Reconciliation::default(),
             last_sweep_ms: planaria_runtime::clock::now_ms(),
             next_sweep: now,
@@ -225,6 +224,7 @@ impl Engine {
             self.next_sweep = sweep;
             self.sweep_leases();
             self.forget_old_keys();
+            self.forget_closed_watchers();
         }
         if now >= self.next_scan {
             self.next_scan = scan;

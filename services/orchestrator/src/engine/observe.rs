@@ -125,14 +125,14 @@ impl Engine {
     /// A report of an attempt that is not the current one: if it was accepted before, it gets the
     /// same answer again.
     pub(super) fn refuse_stale(
-        &self,
+        &mut self,
         id: Uuid,
         (frame, attempt, session): (FrameId, u32, Uuid),
         reply: Option<Reply<()>>,
     ) {
         let Some(reply) = reply else { return };
         let store = self.parts.store.clone();
-        tokio::spawn(async move {
+        let look = async move {
             let stale = Error::Stale(
                 "the attempt is not the current one: it was lost, cancelled or replaced",
             );
@@ -146,7 +146,9 @@ impl Engine {
                 Err(error) => Err(error.into()),
             };
             let _ = reply.send(outcome);
-        });
+        };
+        // The first report may be on its way to the store still.
+        self.gathering.then(move || drop(tokio::spawn(look)));
     }
 }
 

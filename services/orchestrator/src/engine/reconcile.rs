@@ -17,7 +17,10 @@ use super::{Engine, Internal};
 use crate::store::{StoreError, TaskKey, TaskRow, TaskState, TimerKey, WorkflowStore};
 
 /// What the store showed.
+#[derive(Default)]
 pub(crate) struct Observed {
+    /// When it was asked, in Unix milliseconds.
+    at_ms: u64,
     timers: Vec<TimerKey>,
     orphans: Vec<TaskRow>,
     queued: Vec<TaskRow>,
@@ -38,7 +41,7 @@ pub(crate) struct Reconciliation {
 /// Rows looked at in one scan.
 const SCANNED_MAX: u32 = 1_000;
 /// The store is scanned with every so many looks; memory is looked at with each.
-const LOOKS_PER_SCAN: u32 = 4;
+const LOOKS_PER_SCAN: u32 = 2;
 /// What is younger than this may be on its way.
 const YOUNG_MS: u64 = 2_000;
 
@@ -64,13 +67,7 @@ impl Engine {
         tokio::spawn(async move {
             let observed = scan(store.as_ref()).await.unwrap_or_else(|error| {
                 tracing::error!(error = super::batch::chain(&error), "the reconciler cannot look");
-                Observed {
-                    timers: Vec::new(),
-                    orphans: Vec::new(),
-                    queued: Vec::new(),
-                    quiet: Vec::new(),
-                    leftovers: Vec::new(),
-                }
+                Observed::default()
             });
             let _ = inner.send(Internal::Observed(Box::new(observed)));
         });
@@ -80,15 +77,26 @@ impl Engine {
     pub(super) fn repair(&mut self, seen: Observed) {
         self.reconciliation.looking = false;
         let before = std::mem::take(&mut self.reconciliation.quiet);
+        // What was committed since the store was asked may have changed what it showed.
+        let is_settled = |id: &Uuid| match self.slots.get(id) {
+            Some(Slot::Live(entry)) => {
+                entry.evaluating.is_none()
+                    && entry.uncommitted == 0
+                    && entry.committed_at_ms < seen.at_ms
+            }
+            Some(Slot::Loading(_)) => false,
+            None => true,
+        };
+        let quiet: Vec<Uuid> = seen.quiet.into_iter().filter(|id| is_settled(id)).collect();
         let observed = repair::Observed {
             retries: Vec::new(),
             timers: seen.timers.into_iter().filter(|key| !self.will_fire(key)).collect(),
             orphans: seen.orphans.iter().filter(|row| self.is_orphan(row)).map(|r| r.key).collect(),
             stranded: seen.queued.iter().filter(|r| !self.is_reachable(r)).map(|r| r.key).collect(),
-            quiet: seen.quiet.iter().map(|id| (*id, before.contains(id))).collect(),
-            leftovers: seen.leftovers,
+            quiet: quiet.iter().map(|id| (*id, before.contains(id))).collect(),
+            leftovers: seen.leftovers.into_iter().filter(|id| is_settled(id)).collect(),
         };
-        self.reconciliation.quiet = seen.quiet.into_iter().collect();
+        self.reconciliation.quiet = quiet.into_iter().collect();
         self.carry_out(&observed);
     }
 
@@ -110,7 +118,8 @@ impl Engine {
                 }
                 Repair::RunAgain(key) => (key.workflow, MailKind::Orphaned(key.frame)),
                 Repair::Queue(key) => (key.workflow, MailKind::Stranded(key.frame)),
-                Repair::Advance(id) | Repair::Remove(id) => (id, MailKind::Check),
+                Repair::Advance(id) => (id, MailKind::Quiet),
+                Repair::Remove(id) => (id, MailKind::Leftover),
             };
             self.mail.push_back((workflow, Mail::quiet(kind)));
         }
@@ -126,10 +135,8 @@ impl Engine {
 
     fn will_fire(&self, key: &TimerKey) -> bool {
         match self.slots.get(&key.task.workflow) {
-            Some(Slot::Live(entry)) => {
-                !entry.timers.contains_key(&(key.task.frame, key.timer))
-                    || self.timers.is_armed(key)
-            }
+            // A step on its way to the store may be what disarms it.
+            Some(Slot::Live(entry)) => entry.uncommitted > 0 || self.timers.is_armed(key),
             _ => self.timers.is_armed(key),
         }
     }
@@ -149,37 +156,40 @@ impl Engine {
             || self.sessions.values().any(|session| session.running.contains_key(&row.key))
     }
 
-    /// Goes on if it can; mends what does not fit the state.
+    /// Goes on if it can.
     pub(super) fn check(&mut self, entry: &mut Entry, id: Uuid) {
-        let over = entry.workflow.phase.is_over();
-        let has_open = !entry.tasks.is_empty() || !entry.timers.is_empty();
-        if over && has_open {
-            let told = (now_ms(), "a finished workflow had something open".to_owned());
-            self.record_repair(id, "", HealingAction::Removed, told);
-            let work = Work { effects: vec![Effect::End], ..Work::default() };
-            self.finish(entry, id, work);
+        if entry.workflow.can_continue() {
+            self.apply(entry, id, Input::Continue, Work::default());
+        }
+    }
+
+    /// Opens again whatever should be open and is not in the store, and goes on if it can.
+    pub(super) fn quiet(&mut self, entry: &mut Entry, id: Uuid) {
+        if entry.workflow.phase != Phase::Running || entry.uncommitted > 0 {
             return;
         }
-        if over || entry.workflow.phase != Phase::Running {
-            return;
-        }
-        let mut effects = entry.workflow.standing_effects();
-        effects.retain(|effect| match effect {
-            Effect::Schedule { frame, .. } => !entry.tasks.contains_key(frame),
-            Effect::Arm { frame, timer, due_ms } => {
-                entry.timers.get(&(*frame, *timer)) != Some(due_ms)
-            }
-            _ => true,
-        });
-        if effects.is_empty() && !entry.workflow.can_continue() {
-            if !entry.workflow.has_something_open() {
-                tracing::error!(workflow = %id, "the workflow is stuck: nothing can move it");
-            }
+        if !entry.workflow.has_something_open() && !entry.workflow.can_continue() {
+            tracing::error!(workflow = %id, "the workflow is stuck: nothing can move it");
             return;
         }
         let told = (now_ms(), "a workflow stood still and goes on".to_owned());
         self.record_repair(id, "", HealingAction::WorkflowAdvanced, told);
-        self.apply(entry, id, Input::Continue, Work { effects, ..Work::default() });
+        // The store is right about its rows: what memory has is of the same steps, or older.
+        let mut effects = vec![Effect::End];
+        effects.extend(entry.workflow.standing_effects());
+        let work = Work { effects, clears: true, ..Work::default() };
+        self.apply(entry, id, Input::Continue, work);
+    }
+
+    /// Drops what a finished workflow left behind.
+    pub(super) fn leftover(&mut self, entry: &mut Entry, id: Uuid) {
+        if !entry.workflow.phase.is_over() || entry.uncommitted > 0 {
+            return;
+        }
+        let told = (now_ms(), "a finished workflow had something open".to_owned());
+        self.record_repair(id, "", HealingAction::Removed, told);
+        let work = Work { effects: vec![Effect::End], clears: true, ..Work::default() };
+        self.finish(entry, id, work);
     }
 
     /// A timer that nothing would have fired.
@@ -236,10 +246,12 @@ impl Engine {
 }
 
 async fn scan(store: &dyn WorkflowStore) -> Result<Observed, StoreError> {
-    let before_ms = now_ms().saturating_sub(YOUNG_MS);
+    let at_ms = now_ms();
+    let before_ms = at_ms.saturating_sub(YOUNG_MS);
     let quiet: BTreeSet<Uuid> =
         store.quiet_workflows(Uuid::nil(), SCANNED_MAX).await?.into_iter().collect();
     Ok(Observed {
+        at_ms,
         timers: store.overdue_timers(before_ms, SCANNED_MAX).await?,
         orphans: store.orphans(SCANNED_MAX).await?,
         queued: store.queued_before(before_ms, SCANNED_MAX).await?,

@@ -93,6 +93,7 @@ impl Engine {
             start_key,
             shown: Phase::Pending,
             uncommitted: 0,
+            committed_at_ms: 0,
             evaluating: None,
             mailbox: std::collections::VecDeque::new(),
             waiters: Vec::new(),
@@ -120,6 +121,14 @@ impl Engine {
                 self.mail.push_back((id, Mail::quiet(MailKind::Wait(reply))));
             }
         }
+    }
+
+    /// Forgets watchers that went away: workflows that are over tell them nothing more.
+    pub(super) fn forget_closed_watchers(&mut self) {
+        self.watchers.retain(|_, watchers| {
+            watchers.retain(|watcher| !watcher.is_closed());
+            !watchers.is_empty()
+        });
     }
 
     /// Forgets keys that the store has shown for long enough.

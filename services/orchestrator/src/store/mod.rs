@@ -22,6 +22,9 @@ pub enum StoreError {
     /// Somebody else committed first: a history number, session or key is taken.
     #[error("a conflicting change was committed before")]
     Conflict,
+    /// The store will never take what was written: it is too large, or breaks a rule.
+    #[error("the store refused the change")]
+    Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The store cannot be reached or cannot write.
     #[error("the store failed")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -71,6 +74,8 @@ pub(crate) struct WorkflowFilter {
 pub(crate) trait WorkflowStore: Send + Sync {
     /// The log that this start of the orchestrator writes.
     fn log(&self) -> u64;
+    /// The last position that is committed in the log that this start writes.
+    async fn log_end(&self) -> Result<Position, StoreError>;
     /// Commits all of it in one transaction, or none. Answers the log entries it made, in order.
     async fn commit(&self, writes: &[Write]) -> Result<Vec<LogEntry>, StoreError>;
 

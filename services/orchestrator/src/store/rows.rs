@@ -267,6 +267,9 @@ pub(crate) struct StepWrite {
     pub phase: Option<(Phase, Option<u64>)>,
     /// What is appended to its history.
     pub record: Option<RecordWrite>,
+    /// Whether all its task, timer and listener rows go, whatever the writer knows of them, before
+    /// those below are written.
+    pub cleared: bool,
     /// Task rows that change; `None` = the row goes.
     pub tasks: Vec<(FrameId, Option<TaskRow>)>,
     /// Timers that change; `None` = the timer goes.

@@ -1,6 +1,6 @@
 //! Committing a batch: what the steps of many workflows have in common goes into few statements.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use planaria_kernel::workflow::{FrameId, Timer};
@@ -41,6 +41,7 @@ struct Plan<'a> {
     log: Vec<LogEntry>,
     created: Vec<&'a WorkflowRow>,
     phases: BTreeMap<Uuid, (Phase, Option<u64>)>,
+    cleared: BTreeSet<Uuid>,
     tasks_put: BTreeMap<TaskKey, &'a TaskRow>,
     tasks_gone: Vec<TaskKey>,
     timers: BTreeMap<(Uuid, FrameId, Timer), Option<u64>>,
@@ -81,6 +82,9 @@ impl<'a> Plan<'a> {
                 self.created.extend(&step.created);
                 if let Some(phase) = step.phase {
                     self.phases.insert(step.workflow, phase);
+                }
+                if step.cleared {
+                    self.clear(step.workflow, tasks);
                 }
                 for (frame, row) in &step.tasks {
                     let key = TaskKey { workflow: step.workflow, frame: *frame };
@@ -136,6 +140,14 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// Nothing of a workflow stays open, neither in the store nor in the batch up to now.
+    fn clear(&mut self, workflow: Uuid, tasks: &mut BTreeMap<TaskKey, Option<&'a TaskRow>>) {
+        tasks.retain(|key, _| key.workflow != workflow);
+        self.timers.retain(|(of, _, _), _| *of != workflow);
+        self.listeners.retain(|key, _| key.workflow != workflow);
+        self.cleared.insert(workflow);
+    }
+
     fn add_healing(&mut self, healing: &'a Healing, log: u64, last_seq: u64) {
         self.healings.insert(&healing.id, healing);
         let at_ms = planaria_runtime::clock::now_ms();
@@ -159,6 +171,7 @@ impl<'a> Plan<'a> {
         put(connection, LOG, &self.log, bind_log).await?;
         put(connection, WORKFLOWS, &self.created, |row, to| self.bind_workflow(row, to)).await?;
         self.change_phases(connection).await?;
+        self.clear_open(connection).await?;
         let tasks: Vec<&TaskRow> = self.tasks_put.values().copied().collect();
         put(connection, TASKS, &tasks, bind_task).await?;
         put(connection, TASKS_GONE, &self.tasks_gone, |key, to| {
@@ -193,7 +206,7 @@ impl<'a> Plan<'a> {
     }
 
     async fn change_phases(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
-        let created: std::collections::BTreeSet<Uuid> =
+        let created: BTreeSet<Uuid> =
             self.created.iter().map(|row| row.id).collect();
         let changed = self.phases.iter().filter(|(id, _)| !created.contains(*id));
         for (id, (phase, ended_at_ms)) in changed {
@@ -203,6 +216,19 @@ impl<'a> Plan<'a> {
                 .bind(*id)
                 .execute(&mut *connection)
                 .await?;
+        }
+        Ok(())
+    }
+
+    async fn clear_open(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+        for id in &self.cleared {
+            for delete in [
+                "DELETE FROM tasks WHERE workflow_id = ?",
+                "DELETE FROM timers WHERE workflow_id = ?",
+                "DELETE FROM listeners WHERE workflow_id = ?",
+            ] {
+                sqlx::query(delete).bind(*id).execute(&mut *connection).await?;
+            }
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ mod read;
 mod rows;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -28,6 +28,8 @@ pub(crate) struct SqliteWorkflowStore {
     log: u64,
     /// Number of the last log entry committed. Only the writer moves it.
     last_seq: AtomicU64,
+    /// Whether that number is known: after a failure it may or may not have moved.
+    is_known: AtomicBool,
 }
 
 impl SqliteWorkflowStore {
@@ -42,7 +44,7 @@ impl SqliteWorkflowStore {
             .await
             .map_err(|source| planaria_store::Error::of(path, source))?;
         let log = u64::try_from(log).unwrap_or_default();
-        Ok(Self { store, log, last_seq: AtomicU64::new(0) })
+        Ok(Self { store, log, last_seq: AtomicU64::new(0), is_known: AtomicBool::new(true) })
     }
 }
 
@@ -61,9 +63,20 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match &error {
             sqlx::Error::Database(database) if database.is_unique_violation() => Self::Conflict,
+            sqlx::Error::Database(database) if is_refusal(database.as_ref()) => {
+                Self::Refused(Box::new(error))
+            }
+            sqlx::Error::Encode(_) => Self::Refused(Box::new(error)),
             _ => Self::Failed(Box::new(error)),
         }
     }
+}
+
+/// Whether the row is at fault, not the store: `SQLITE_TOOBIG`, `SQLITE_CONSTRAINT` or
+/// `SQLITE_MISMATCH`, in the low byte of the extended code.
+fn is_refusal(error: &dyn sqlx::error::DatabaseError) -> bool {
+    let code = error.code().and_then(|code| code.parse::<u32>().ok());
+    matches!(code.map(|code| code & 0xff), Some(18..=20))
 }
 
 #[async_trait]
@@ -72,10 +85,22 @@ impl WorkflowStore for SqliteWorkflowStore {
         self.log
     }
 
+    async fn log_end(&self) -> Result<Position, StoreError> {
+        if !self.is_known.load(Ordering::Acquire) {
+            let seq = query::last_seq(&self.store, self.log).await?;
+            self.last_seq.store(seq, Ordering::Release);
+            self.is_known.store(true, Ordering::Release);
+        }
+        Ok(Position { log: self.log, seq: self.last_seq.load(Ordering::Acquire) })
+    }
+
     async fn commit(&self, writes: &[Write]) -> Result<Vec<LogEntry>, StoreError> {
-        let last = self.last_seq.load(Ordering::Acquire);
+        let last = self.log_end().await?.seq;
+        // A failed commit may have been made nevertheless; the next one must ask.
+        self.is_known.store(false, Ordering::Release);
         let entries = commit::commit(&self.store, writes, self.log, last).await?;
         self.last_seq.store(last + entries.len() as u64, Ordering::Release);
+        self.is_known.store(true, Ordering::Release);
         Ok(entries)
     }
 

@@ -141,6 +141,17 @@ pub(super) async fn overdue_timers(
     found.iter().map(|row| Ok(super::read::timer(row)?.0)).collect()
 }
 
+/// The number of the last entry of a log.
+pub(super) async fn last_seq(store: &SqliteStore, log: u64) -> Result<u64, StoreError> {
+    let first = position_number(Position { log, seq: 0 });
+    let beyond = position_number(Position { log: log + 1, seq: 0 });
+    let select = "SELECT max(position) FROM log WHERE position >= ? AND position < ?";
+    // By the writer: it waits for whatever is still under way there.
+    let last: Option<i64> =
+        sqlx::query_scalar(select).bind(first).bind(beyond).fetch_one(store.writer()).await?;
+    Ok(last.map_or(0, |last| position_of(last).seq))
+}
+
 pub(super) async fn log_entries(
     store: &SqliteStore,
     after: Position,
