@@ -53,7 +53,8 @@ impl OrchestratorService for Api {
         request: Request<ObserveSessionsRequest>,
     ) -> Result<Response<ObserveSessionsResponse>, Status> {
         let observations = request.into_inner().observations;
-        let seen: Vec<Attempted> = observations.into_iter().map(attempted).collect();
+        let seen = observations.into_iter().map(|observation| self.attempted(observation));
+        let seen: Vec<Attempted> = seen.collect();
         let answers = self.engine.ask(|reply| Command::Observe(seen, reply)).await?;
         let lease = Some(duration(self.config.lease_ms));
         let answers = answers.into_iter().map(|abandon| match abandon {
@@ -216,6 +217,22 @@ impl Api {
         }
     }
 
+    /// What a worker said, without the checkpoints that are none.
+    fn attempted(&self, observation: Observation) -> Attempted {
+        let checkpoints = observation.checkpoints.into_iter().filter_map(|told| {
+            let (task, attempt) = parse_attempt_id(&told.attempt_id)?;
+            Some((task, attempt, self.checkpoint(told.checkpoint).ok()??))
+        });
+        Attempted {
+            // What is no id at all is no session either: nil is none.
+            session: session_id(&observation.session_id).unwrap_or_default(),
+            attempts: observation.attempt_ids.iter().filter_map(|id| parse_attempt_id(id)).collect(),
+            at_ms: milliseconds(observation.at.as_ref()),
+            checkpoints: checkpoints.collect(),
+            draining: observation.draining,
+        }
+    }
+
     async fn records(&self, entries: &[std::sync::Arc<LogEntry>]) -> Result<Vec<LogRecord>, Error> {
         let corrupt = |error: prost::DecodeError| Error::Corrupt(error.to_string());
         let mut records = Vec::with_capacity(entries.len());
@@ -258,20 +275,6 @@ const fn position(position: Position) -> LogPosition {
     LogPosition { log: position.log, seq: position.seq }
 }
 
-fn attempted(observation: Observation) -> Attempted {
-    let checkpoints = observation.checkpoints.into_iter().filter_map(|told| {
-        let (task, attempt) = parse_attempt_id(&told.attempt_id)?;
-        Some((task, attempt, told.checkpoint?.data))
-    });
-    Attempted {
-        // What is no id at all is no session either: nil is none.
-        session: session_id(&observation.session_id).unwrap_or_default(),
-        attempts: observation.attempt_ids.iter().filter_map(|id| parse_attempt_id(id)).collect(),
-        at_ms: milliseconds(observation.at.as_ref()),
-        checkpoints: checkpoints.collect(),
-        draining: observation.draining,
-    }
-}
 
 fn verdict_item(verdict: Verdict) -> Option<VerdictItem> {
     let signal = verdict.signal();

@@ -2,6 +2,7 @@
 
 mod definition;
 mod internal;
+mod payload;
 mod task;
 mod view;
 mod workflow;
@@ -12,7 +13,6 @@ use bytes::Bytes;
 use planaria_kernel::Json;
 use planaria_proto::types::v1::Payload;
 use planaria_runtime::Directory;
-use serde::de::IgnoredAny;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -54,12 +54,28 @@ impl Api {
         if data.len() > most {
             return Err(Error::PayloadTooLarge { field, have: data.len(), most });
         }
-        match serde_json::from_slice::<IgnoredAny>(&data) {
-            Ok(_) => Ok(Json::from_valid(data)),
+        match payload::check(&data) {
+            Ok(()) => Ok(Json::from_valid(data)),
             Err(error) => {
                 Err(invalid("INPUT_INVALID", field, format!("is not a JSON document: {error}")))
             }
         }
+    }
+}
+
+/// Longest reason that people or workers give for what they do.
+const REASON_BYTES_MAX: usize = 4 * 1024;
+
+/// A reason as the history keeps it: cut if it is too long.
+pub(crate) fn reason(mut text: String) -> String {
+    cut(&mut text, REASON_BYTES_MAX);
+    text
+}
+
+/// Cuts a text to so many bytes, where a character begins.
+pub(crate) fn cut(text: &mut String, bytes_max: usize) {
+    if text.len() > bytes_max {
+        text.truncate(text.floor_char_boundary(bytes_max));
     }
 }
 

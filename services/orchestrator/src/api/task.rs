@@ -12,7 +12,7 @@ use planaria_proto::task::v1::{
     PullTasksRequest, PullTasksResponse, RenewSessionRequest, RenewSessionResponse,
     ReportResultsRequest, ReportResultsResponse, Result as WireResult,
 };
-use planaria_proto::types::v1::Payload;
+use planaria_proto::types::v1::{Payload, WorkflowError};
 use planaria_runtime::clock::now_ms;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -20,7 +20,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{Api, invalid};
+use super::{Api, cut, invalid, reason};
 use crate::convert::{duration, duration_ms, error_from};
 use crate::engine::{Attempted, Command, Outcome, ReportItem, settled};
 use crate::error::Error;
@@ -28,10 +28,16 @@ use crate::token::parse_attempt_id;
 
 /// Longest name of a worker, function, queue or label.
 const NAME_BYTES_MAX: usize = 128;
+/// Longest type, title or instance of a worker's error.
+const KIND_BYTES_MAX: usize = 1024;
+/// Longest detail of a worker's error.
+const DETAIL_BYTES_MAX: usize = 16 * 1024;
 /// Most functions, queues or labels of a worker.
 const NAMES_MAX: usize = 256;
 /// Most attempts that a worker executes at the same time.
 const CAPACITY_MAX: u32 = 10_000;
+/// Longest checkpoint.
+const CHECKPOINT_BYTES_MAX: usize = 64 * 1024;
 /// Most results in one report.
 const RESULTS_MAX: usize = 10_000;
 
@@ -125,7 +131,7 @@ impl TaskService for Api {
     ) -> Result<Response<CloseSessionResponse>, Status> {
         let request = request.into_inner();
         let id = session_id(&request.session_id)?;
-        self.engine.ask(|reply| Command::CloseSession(id, request.reason, reply)).await?;
+        self.engine.ask(|reply| Command::CloseSession(id, reason(request.reason), reply)).await?;
         Ok(Response::new(CloseSessionResponse {}))
     }
 }
@@ -144,22 +150,26 @@ impl Api {
                 Outcome::Output(output)
             }
             Some(WireOutcome::Failure(failure)) => Outcome::Failed {
-                error: error_from(failure.error),
+                error: error_from(failure.error.map(short)),
                 retryable: failure.retryable,
                 retry_after_ms: failure.retry_after.as_ref().map(duration_ms),
                 checkpoint: self.checkpoint(failure.checkpoint).map_err(|e| rejected(&e))?,
             },
             Some(WireOutcome::Release(release)) => Outcome::Released {
-                reason: release.reason,
+                reason: reason(release.reason),
                 checkpoint: self.checkpoint(release.checkpoint).map_err(|e| rejected(&e))?,
             },
         };
         Ok(ReportItem { claims, outcome })
     }
 
-    fn checkpoint(&self, checkpoint: Option<Payload>) -> Result<Option<bytes::Bytes>, Error> {
-        let checkpoint = checkpoint.map(|payload| self.json("checkpoint", payload)).transpose()?;
-        Ok(checkpoint.map(planaria_kernel::Json::into_bytes))
+    pub(super) fn checkpoint(&self, checkpoint: Option<Payload>) -> Result<Option<bytes::Bytes>, Error> {
+        let Some(payload) = checkpoint else { return Ok(None) };
+        let (field, have, most) = ("checkpoint", payload.data.len(), CHECKPOINT_BYTES_MAX);
+        if have > most {
+            return Err(Error::PayloadTooLarge { field, have, most });
+        }
+        Ok(Some(self.json(field, payload)?.into_bytes()))
     }
 }
 
@@ -180,12 +190,26 @@ pub(super) fn session_id(text: &str) -> Result<Uuid, Error> {
     Uuid::try_parse(text).map_err(|_| Error::SessionNotFound)
 }
 
+/// Whether a text can name something, in lists with one name a line too.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.len() <= NAME_BYTES_MAX && !text.contains(char::is_control)
+}
+
+/// An error as the history keeps it: cut where it is too long.
+fn short(mut error: WorkflowError) -> WorkflowError {
+    cut(&mut error.r#type, KIND_BYTES_MAX);
+    cut(&mut error.title, KIND_BYTES_MAX);
+    cut(&mut error.instance, KIND_BYTES_MAX);
+    cut(&mut error.detail, DETAIL_BYTES_MAX);
+    error
+}
+
 fn check_session(request: &OpenSessionRequest) -> Result<(), Error> {
     let wrong = |field: &str, message: String| Err(invalid("SESSION_INVALID", field, message));
     let named = [("worker_id", &request.worker_id), ("incarnation", &request.incarnation)];
     for (field, text) in named {
-        if text.is_empty() || text.len() > NAME_BYTES_MAX {
-            return wrong(field, format!("has 1 to {NAME_BYTES_MAX} bytes"));
+        if !is_name(text) {
+            return wrong(field, format!("has 1 to {NAME_BYTES_MAX} bytes, none of them control"));
         }
     }
     if request.functions.is_empty() || request.functions.len() > NAMES_MAX {
@@ -199,8 +223,16 @@ fn check_session(request: &OpenSessionRequest) -> Result<(), Error> {
     }
     let functions = request.functions.iter().map(|function| &function.name);
     for name in functions.chain(&request.queues) {
-        if name.is_empty() || name.len() > NAME_BYTES_MAX {
+        if !is_name(name) {
             return wrong("functions", format!("and queues have names of 1 to {NAME_BYTES_MAX}"));
+        }
+    }
+    let texts = request.labels.iter().flat_map(|(key, value)| [key, value]);
+    let versions = request.functions.iter().map(|function| &function.version);
+    for text in texts.chain(versions).chain([&request.host, &request.version]) {
+        if text.len() > NAME_BYTES_MAX {
+            let message = format!("versions and host have at most {NAME_BYTES_MAX} bytes each");
+            return wrong("labels", message);
         }
     }
     Ok(())

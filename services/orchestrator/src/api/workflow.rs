@@ -13,7 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{Api, invalid, page_size, view, workflow_id};
+use super::{Api, invalid, page_size, reason, view, workflow_id};
 use crate::convert::{error_to, history, milliseconds};
 use crate::engine::{Command, Ended, Signalled, StartRequest, Started, Steering, json_payload};
 use crate::error::Error;
@@ -135,7 +135,7 @@ impl WorkflowService for Api {
         request: Request<SuspendWorkflowRequest>,
     ) -> Result<Response<SuspendWorkflowResponse>, Status> {
         let request = request.into_inner();
-        let outcome = self.steer(&request.workflow_id, Steering::Suspend(request.reason)).await;
+        let outcome = self.steer(&request.workflow_id, Steering::Suspend(reason(request.reason))).await;
         already(outcome, "suspended")?;
         Ok(Response::new(SuspendWorkflowResponse {}))
     }
@@ -154,7 +154,7 @@ impl WorkflowService for Api {
         request: Request<CancelWorkflowRequest>,
     ) -> Result<Response<CancelWorkflowResponse>, Status> {
         let request = request.into_inner();
-        let outcome = self.steer(&request.workflow_id, Steering::Cancel(request.reason)).await;
+        let outcome = self.steer(&request.workflow_id, Steering::Cancel(reason(request.reason))).await;
         already(outcome, "cancelled")?;
         Ok(Response::new(CancelWorkflowResponse {}))
     }
@@ -164,7 +164,7 @@ impl WorkflowService for Api {
         request: Request<RetryWorkflowRequest>,
     ) -> Result<Response<RetryWorkflowResponse>, Status> {
         let request = request.into_inner();
-        self.steer(&request.workflow_id, Steering::Retry(request.reason)).await?;
+        self.steer(&request.workflow_id, Steering::Retry(reason(request.reason))).await?;
         Ok(Response::new(RetryWorkflowResponse {}))
     }
 
@@ -184,7 +184,11 @@ impl WorkflowService for Api {
     ) -> Result<Response<SkipTaskResponse>, Status> {
         let request = request.into_inner();
         let output = request.output.map(|output| self.json("output", output)).transpose()?;
-        let steering = Steering::Skip { task: request.task, output, reason: request.reason };
+        let steering = Steering::Skip {
+            task: request.task,
+            output,
+            reason: reason(request.reason),
+        };
         self.steer(&request.workflow_id, steering).await?;
         Ok(Response::new(SkipTaskResponse {}))
     }
@@ -224,8 +228,9 @@ impl Api {
     async fn prepare(&self, start: Option<WorkflowStart>) -> Result<StartRequest, Error> {
         let start = start.unwrap_or_default();
         let key = (!start.idempotency_key.is_empty()).then_some(start.idempotency_key);
-        if key.as_ref().is_some_and(|key| key.len() > KEY_BYTES_MAX) {
-            let message = format!("is longer than {KEY_BYTES_MAX} bytes");
+        let is_key = |key: &String| key.len() <= KEY_BYTES_MAX && !key.contains(char::is_control);
+        if key.as_ref().is_some_and(|key| !is_key(key)) {
+            let message = format!("has more than {KEY_BYTES_MAX} bytes, or control characters");
             return Err(invalid("REQUEST_INVALID", "start.idempotency_key", message));
         }
         let named = start.definition.as_ref().is_some_and(|reference| !reference.name.is_empty());
@@ -302,7 +307,13 @@ impl Api {
         let data = if event.data.is_empty() {
             Value::Null
         } else {
-            self.json_bytes("event.data", event.data)?.to_value()
+            let data = self.json_bytes("event.data", event.data).map_err(|error| match error {
+                Error::Invalid { field, message, .. } => {
+                    Error::Invalid { reason: "EVENT_INVALID", field, message }
+                }
+                other => other,
+            })?;
+            data.to_value()
         };
         let or = |text: String, default: String| if text.is_empty() { default } else { text };
         let id = or(event.id, Uuid::now_v7().to_string());
@@ -326,6 +337,10 @@ impl Api {
         }
         members.insert("data".to_owned(), data);
         let event_json = Json::from_value(&Value::Object(members));
+        let (have, most) = (event_json.len(), self.config.payload_bytes_max);
+        if have > most {
+            return Err(Error::PayloadTooLarge { field: "event", have, most });
+        }
         Ok(Signalled { id, kind: event.r#type, event: event_json })
     }
 }
