@@ -4,10 +4,8 @@ PLANARIA_BIN names the binary. Each service is a process of `planaria serve` on 
 temporary folder for its files.
 """
 
-import ctypes
 import os
 import pathlib
-import signal
 import socket
 import subprocess
 import sys
@@ -54,9 +52,13 @@ def until(what, state, wanted=bool):
         time.sleep(POLL_S)
 
 
-def die_with_parent():
-    """Runs in a child before its program: whatever becomes of the tests, it ends with them."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+# Whatever becomes of the tests, their processes end with them. (A preexec_fn would do this too, but
+# it makes a child run gRPC's handlers of a fork, in which it may hang.)
+DIES_WITH_PARENT = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 class Stage:
@@ -88,12 +90,11 @@ class Stage:
     def spawn(self, name, command, environment):
         with open(self.log(name), "ab") as log:
             process = subprocess.Popen(
-                command,
+                [sys.executable, "-ISc", DIES_WITH_PARENT, *command],
                 env=self.environment | environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=die_with_parent,
             )
         self.processes[name] = process
         return process
@@ -124,7 +125,7 @@ class Stage:
 
     def python_worker(self, name):
         command = [sys.executable, str(HERE / "worker.py")]
-        return self.spawn(name, command, {"PLANARIA_WORKER_ID": name})
+        return self.spawn(name, command, {"PLANARIA_WORKER_ID": name, "PYTHONFAULTHANDLER": "1"})
 
     def kill(self, name):
         """SIGKILL, and its end."""

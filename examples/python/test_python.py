@@ -3,12 +3,15 @@
     PLANARIA_BIN=../../target/release/planaria python test_python.py
 """
 
+import itertools
 import json
 import signal
 import subprocess
 import sys
 import time
 import unittest
+
+import grpc
 
 import stage
 from stage import HERE, SERVICES, until
@@ -23,6 +26,7 @@ MESH = stage.Stage()
 WORKFLOWS = HERE.parent / "workflows"
 OUTAGE_S = 1.0
 FIGURES = []
+NUMBERS = itertools.count(1)
 
 
 def setUpModule():
@@ -39,14 +43,19 @@ def document(name, function, arguments):
 
 class PythonTest(unittest.TestCase):
     def setUp(self):
-        self.client = Client()
+        self.client, self.trouble = Client(), None
         self.detector = liveness_rpc.FailureDetectorServiceStub(channel())
 
     def worker(self, name, start):
         """A worker for this test; returns when it beats."""
         process = start(name)
         self.addCleanup(MESH.kill, name)
-        until(f"{name} beats", lambda: self.known(name), is_alive)
+        try:
+            until(f"{name} beats", lambda: self.known(name), is_alive)
+        except AssertionError as error:
+            process.send_signal(signal.SIGABRT)  # Python tells where its threads are
+            process.wait()
+            raise AssertionError(f"{self.trouble}\n{MESH.log(name).read_text()}") from error
         return process
 
     def python(self, name):
@@ -59,30 +68,36 @@ class PythonTest(unittest.TestCase):
         """The failure detector's word on a worker, or None."""
         try:
             workers = self.detector.ListWorkers(liveness.ListWorkersRequest(), timeout=2).workers
-        except Exception:  # while services are down
+        except grpc.RpcError as error:  # while services are down
+            self.trouble = error
             return None
         return next((worker for worker in workers if worker.id == name), None)
 
     def start(self, function, arguments):
-        name = self.id().rsplit(".", 1)[-1].replace("_", "-")
-        number = PythonTest.started = getattr(PythonTest, "started", 0) + 1
-        source = document(f"{name}-{number}"[:60], function, arguments)
+        source = document(f"{function}-{next(NUMBERS)}", function, arguments)
         return self.client.start(self.client.publish(source), {})
 
     def task(self, workflow_id):
-        """The run of the only task that calls a function."""
-        return next(task for task in self.client.get(workflow_id).tasks if task.function)
+        """The run of the only task."""
+        return next(task for task in self.client.get(workflow_id).tasks if task.name == "work")
 
     def runs_at(self, workflow_id, worker):
         here = lambda task: task.state == "running" and task.worker_id == worker
         return until(f"{worker} executes it", lambda: self.task(workflow_id), here)
 
-    def completed(self, workflow_id):
-        """Waits for the end; returns the output and the function's task."""
+    def ended(self, workflow_id, phase):
+        """Waits for the end, which must be that phase."""
         done = lambda workflow: workflow.phase in (types.PHASE_COMPLETED, types.PHASE_FAULTED)
         ended = until("the workflow ends", lambda: self.client.get(workflow_id), done)
-        self.assertEqual(ended.phase, types.PHASE_COMPLETED, ended)
-        return json.loads(ended.output.data), self.task(workflow_id)
+        self.assertEqual(ended.phase, phase, ended)
+        return ended
+
+    def output(self, workflow_id):
+        return json.loads(self.ended(workflow_id, types.PHASE_COMPLETED).output.data)
+
+    def completed(self, workflow_id):
+        """Waits for the end; returns the output and the run of the task."""
+        return self.output(workflow_id), self.task(workflow_id)
 
     def assertCounts(self, task, worker, attempts, losses, failures=0):
         counted = (task.worker_id, task.attempts, task.losses, task.failures)
@@ -114,15 +129,13 @@ class Executing(PythonTest):
             ({"order": 1, "total": 120}, "paid"),
             ({"order": 2, "total": 5000}, {"unpaid": "The card was refused"}),
         ]:
-            output, _ = self.completed(self.client.start(order, given))
+            output = self.output(self.client.start(order, given))
             self.assertEqual(output, {"order": given["order"], "payment": payment, "stock": 3})
         approval = self.client.publish((WORKFLOWS / "approval.yaml").read_bytes())
         asked = self.client.start(approval, {})
         by = {"approved": True, "by": "Ada"}
         self.client.signal(asked, "com.example.approval", by)
-        waiting = lambda workflow: workflow.phase == types.PHASE_COMPLETED
-        ended = until("it is approved", lambda: self.client.get(asked), waiting)
-        self.assertEqual(json.loads(ended.output.data), {"state": "approved", "by": "Ada"})
+        self.assertEqual(self.output(asked), {"state": "approved", "by": "Ada"})
 
     def test_failures_are_retried_and_outputs_too_large_are_failures(self):
         self.python("failing")
@@ -131,9 +144,8 @@ class Executing(PythonTest):
         self.assertCounts(task, "failing", attempts=2, losses=0, failures=1)
         for times in (400_000, 2_000_000):
             large = self.start("repeat", {"text": "x", "times": times})
-            faulted = lambda workflow: workflow.phase == types.PHASE_FAULTED
-            ended = until("it faults", lambda: self.client.get(large), faulted)
-            self.assertRegex(ended.error.detail, "bytes")
+            faulted = self.ended(large, types.PHASE_FAULTED)
+            self.assertRegex(faulted.error.detail, "has [0-9]+ bytes")
 
     def test_many_at_once(self):
         self.python("many")
@@ -194,6 +206,7 @@ class Dying(PythonTest):
     def test_a_newer_start_of_the_same_worker_supersedes_the_older(self):
         older = self.python("twin")
         newer = MESH.python_worker("twin")  # under the same name: the older one is ours to end
+        self.addCleanup(older.wait)
         self.addCleanup(older.kill)
         self.assertEqual(older.wait(20), 1)
         self.assertIsNone(newer.poll())
