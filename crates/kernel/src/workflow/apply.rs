@@ -187,6 +187,8 @@ impl Machine<'_, '_> {
             }
             Input::Retry { reason } if matches!(now, Phase::Faulted { .. }) => {
                 self.record(Fact::WorkflowRetried { reason });
+                // The fault may have come before events were brought together.
+                self.match_events = true;
                 self.step.effects.extend(self.workflow.standing_effects());
                 Ok(())
             }
@@ -253,6 +255,7 @@ impl Machine<'_, '_> {
         if matches!(self.workflow.phase, Phase::Faulted { .. }) {
             let reason = reason.clone();
             self.record(Fact::WorkflowRetried { reason });
+            self.match_events = true;
             self.complete_by_hand(id, output, then, reason_of(&self.step.facts));
             self.step.effects.extend(self.workflow.standing_effects());
         } else {
