@@ -23,6 +23,7 @@ mod reflection;
 mod refusal;
 mod routes;
 mod server;
+mod streams;
 mod upstream;
 mod web;
 mod wiring;

@@ -1,11 +1,12 @@
 //! The public port: accepts connections, serves them, and drains them at the end.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use planaria_runtime::{Health, Metrics, admin};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,6 +20,7 @@ use crate::config::ListenerLimits;
 use crate::handler::{Gateway, answer, refuse};
 use crate::local::{follow, report};
 use crate::refusal::Refusal;
+use crate::streams::Streams;
 use crate::{Error, NAME};
 
 /// After a failed accept, typically for want of file descriptors: some may be free again.
@@ -90,7 +92,6 @@ impl Door {
 /// The open connections of the listener. Dropping it cuts them, and what they have upstream.
 struct Connections {
     gateway: Arc<Gateway>,
-    http: auto::Builder<TokioExecutor>,
     open: JoinSet<()>,
     /// Beyond the limit.
     refused: JoinSet<()>,
@@ -107,9 +108,8 @@ impl Drop for Connections {
 
 impl Connections {
     fn new(gateway: Arc<Gateway>) -> Self {
-        let http = http(&gateway.config.listener);
         let (open, refused) = (JoinSet::new(), JoinSet::new());
-        Self { gateway, http, open, refused, close: CancellationToken::new() }
+        Self { gateway, open, refused, close: CancellationToken::new() }
     }
 
     /// Accepts for ever.
@@ -142,15 +142,14 @@ impl Connections {
         if self.open.len() >= max {
             tracing::warn!(max, "connection refused: too many are open");
             if self.refused.len() < REFUSED_MAX {
-                let turned_away = turn_away(self.http.clone(), stream, max);
+                let turned_away = turn_away(Arc::clone(&self.gateway), stream, max);
                 self.refused.spawn(turned_away);
             }
             return;
         }
         self.gateway.counters.connections.inc();
         let client = Arc::new(Client::new(Arc::clone(&self.gateway)));
-        let (http, close) = (self.http.clone(), self.close.clone());
-        self.open.spawn(converse(http, stream, client, close));
+        self.open.spawn(converse(stream, client, self.close.clone()));
     }
 
     /// Asks every connection to end and waits until all did.
@@ -161,12 +160,7 @@ impl Connections {
 }
 
 /// A connection from its first byte to its end.
-async fn converse(
-    http: auto::Builder<TokioExecutor>,
-    stream: TcpStream,
-    client: Arc<Client>,
-    close: CancellationToken,
-) {
+async fn converse(stream: TcpStream, client: Arc<Client>, close: CancellationToken) {
     let limits = &client.gateway.config.listener;
     let first_byte_max = Duration::from_millis(limits.first_byte_ms_max);
     let opened = tokio::select! {
@@ -180,19 +174,21 @@ async fn converse(
         let client = Arc::clone(&client);
         service_fn(move |request| answer(Arc::clone(&client), request))
     };
-    let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
-    let result = tokio::select! {
-        biased;
-        result = connection.as_mut() => result,
-        () = close.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-        () = idle(&client, Duration::from_millis(limits.idle_ms_max)) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
+    let streams = Streams::default();
+    let http = http(limits, streams.clone());
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let idle = idle(Arc::clone(&client), Duration::from_millis(limits.idle_ms_max));
+    let mut leave = pin!(close.run_until_cancelled(idle));
+    let mut leaving = false;
+    let result = streams
+        .drive(poll_fn(|context| {
+            if !leaving && leave.as_mut().poll(context).is_ready() {
+                leaving = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            connection.as_mut().poll(context)
+        }))
+        .await;
     if let Err(error) = result {
         tracing::debug!(error, "connection ended");
     }
@@ -201,7 +197,7 @@ async fn converse(
 }
 
 /// Returns when no call was under way for `idle_max`.
-async fn idle(client: &Client, idle_max: Duration) {
+async fn idle(client: Arc<Client>, idle_max: Duration) {
     let mut ticks = tokio::time::interval_at(Instant::now() + idle_max, idle_max);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut before = client.activity();
@@ -217,7 +213,7 @@ async fn idle(client: &Client, idle_max: Duration) {
 
 /// Tells a client that there are too many.
 fn turn_away(
-    http: auto::Builder<TokioExecutor>,
+    gateway: Arc<Gateway>,
     stream: TcpStream,
     max: usize,
 ) -> impl Future<Output = ()> + Send + 'static {
@@ -225,15 +221,17 @@ fn turn_away(
         refuse(Refusal::Overloaded { what: "connections", max }, request)
     });
     async move {
-        let connection = http.serve_connection(TokioIo::new(stream), service);
-        if let Ok(Err(error)) = tokio::time::timeout(REFUSED_FOR, connection).await {
+        let streams = Streams::default();
+        let http = http(&gateway.config.listener, streams.clone());
+        let connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+        if let Ok(Err(error)) = tokio::time::timeout(REFUSED_FOR, streams.drive(connection)).await {
             tracing::debug!(error, "refused connection ended");
         }
     }
 }
 
-fn http(limits: &ListenerLimits) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn http(limits: &ListenerLimits, streams: Streams) -> auto::Builder<Streams> {
+    let mut builder = auto::Builder::new(streams);
     builder
         .http1()
         .timer(TokioTimer::new())

@@ -12,7 +12,8 @@ use planaria_proto::orchestrator::v1::GetStatisticsRequest;
 use planaria_proto::orchestrator::v1::orchestrator_service_client::OrchestratorServiceClient;
 use planaria_runtime::service::Deps;
 use planaria_runtime::{ClientLimits, Directory};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_stream::StreamExt;
 use tonic::Code;
 use tonic::transport::Channel;
@@ -149,5 +150,20 @@ async fn a_call_over_the_limit_is_told_so() {
     // The place is free again once the gateway has seen the stream's end.
     while let Err(status) = soon(client.get_overview(GetOverviewRequest {})).await {
         assert_eq!(status.code(), Code::ResourceExhausted);
+    }
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_are_closed() {
+    let mut config = Config::default();
+    config.listener.first_byte_ms_max = 50;
+    config.listener.idle_ms_max = 50;
+    let gateway = gateway(config, &[]).await;
+    for request in ["", "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"] {
+        let mut socket = TcpStream::connect(gateway.address).await.unwrap();
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        soon(socket.read_to_string(&mut answer)).await.expect("it ends in order");
+        assert_eq!(answer.starts_with("HTTP/1.1 200 OK"), !request.is_empty(), "{answer}");
     }
 }
