@@ -4,9 +4,7 @@ use crate::Json;
 use crate::definition::{Kind, NodeId, Then};
 use crate::workflow::apply::{Machine, Stop, View};
 use crate::workflow::enter::Entry;
-use crate::workflow::{
-    Effect, ErrorObject, Fact, Frame, FrameId, FrameState, Phase, TryStage,
-};
+use crate::workflow::{Effect, ErrorObject, Fact, Frame, FrameId, FrameState, Phase, TryStage};
 
 impl Machine<'_, '_> {
     /// Walks until everything waits for somebody, a value is pending, or the limit is reached.
@@ -242,12 +240,7 @@ const fn flow(ended: bool, then: Then) -> Then {
 }
 
 /// The output of a fork: the winner's, or all branches' in order.
-fn join(
-    frame: &Frame,
-    outputs: &[Option<Json>],
-    winner: Option<&Json>,
-    compete: bool,
-) -> Json {
+fn join(frame: &Frame, outputs: &[Option<Json>], winner: Option<&Json>, compete: bool) -> Json {
     match winner {
         Some(output) => output.clone(),
         None if compete => frame.input.clone(),

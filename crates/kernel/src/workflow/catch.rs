@@ -1,11 +1,11 @@
 //! Errors on their way up: who catches them, and whether the body runs again.
 
+use crate::Json;
 use crate::definition::{Backoff, Catch, Kind, TryRetry};
 use crate::workflow::apply::{Machine, Stop, View};
 use crate::workflow::{
     Effect, ErrorObject, Fact, Frame, FrameId, FrameState, Phase, Timer, TryStage,
 };
-use crate::Json;
 
 /// A try catches an error.
 struct Answer {

@@ -3,9 +3,7 @@
 use crate::Json;
 use crate::definition::{Kind, Node, NodeId};
 use crate::workflow::apply::{Machine, Stop, View};
-use crate::workflow::{
-    Detail, Fact, Frame, FrameId, TaskStarted, Variables,
-};
+use crate::workflow::{Detail, Fact, Frame, FrameId, TaskStarted, Variables};
 
 /// A task about to be entered.
 pub(super) struct Entry {

@@ -19,9 +19,8 @@ impl Machine<'_, '_> {
         let node = graph.node(frame.node);
         let has_timeout = frame.timeout_at_ms.is_some();
         let unchanged = raw_output == frame.raw_input;
-        let plain = node.output_as.is_none()
-            && node.output_schema.is_none()
-            && node.export_as.is_none();
+        let plain =
+            node.output_as.is_none() && node.output_schema.is_none() && node.export_as.is_none();
         let (output, context) = if plain {
             ((!unchanged).then_some(raw_output), None)
         } else {

@@ -7,8 +7,8 @@ use crate::Json;
 use crate::definition::{Graph, Kind, NodeId, Then};
 use crate::workflow::rerun;
 use crate::workflow::{
-    Detail, Fact, Frame, FrameId, FrameState, Phase, ReceivedEvent, Recorded, Rerun,
-    TaskCompleted, TaskStarted, TryStage, Variables, Workflow,
+    Detail, Fact, Frame, FrameId, FrameState, Phase, ReceivedEvent, Recorded, Rerun, TaskCompleted,
+    TaskStarted, TryStage, Variables, Workflow,
 };
 
 impl Workflow {
@@ -138,9 +138,8 @@ impl Workflow {
         self.last_frame = rerun.frame_base;
         self.attempt_base = rerun.attempt_base;
         let Some(input) = &rerun.input else { return };
-        let entering = |frame: &&mut Frame| {
-            frame.node == rerun.node && frame.state == FrameState::Entering
-        };
+        let entering =
+            |frame: &&mut Frame| frame.node == rerun.node && frame.state == FrameState::Entering;
         // It faulted and was tried again there: its input stands in its own frame.
         if let Some(frame) = self.frames.values_mut().find(entering) {
             frame.raw_input = input.clone();
@@ -323,10 +322,7 @@ impl Workflow {
                 *ended = end;
                 *index += 1;
             }
-            (
-                FrameState::Fork { outputs, open, winner, ended, .. },
-                Kind::Fork { compete, .. },
-            ) => {
+            (FrameState::Fork { outputs, open, winner, ended, .. }, Kind::Fork { compete, .. }) => {
                 *ended |= end;
                 *open = open.saturating_sub(1);
                 if *compete {

@@ -53,9 +53,7 @@ impl RerunPlan {
         if !matches!(graph.node(holder).kind, Kind::Do { .. }) {
             return None;
         }
-        let enters = |recorded: &Recorded| {
-            matches!(&recorded.fact, Fact::TaskStarted(started) if started.node == node)
-        };
+        let enters = |recorded: &Recorded| matches!(&recorded.fact, Fact::TaskStarted(started) if started.node == node);
         let entered = valid(history).into_iter().rev().find_map(|stretch| {
             let position = history[stretch.clone()].iter().rposition(enters)?;
             Some(stretch.start + position)
