@@ -11,6 +11,7 @@ use crate::definition::{Definition, Work, call, task};
 use crate::toy::Toy;
 
 /// Runs a fork of so many functions without a shell's checks: time per completion.
+#[expect(clippy::disallowed_methods, reason = "what it costs is what is measured here")]
 fn run(branches: usize) -> Duration {
     let calls = (0..branches).map(|n| call(&format!("t{n}"))).collect();
     let fork = task("fork", Work::Fork { branches: calls, compete: false });
