@@ -31,8 +31,8 @@ pub(crate) fn check(root: &Path) -> Outcome {
             Ok(version)
         }
         Err(problem) => Err(format!(
-            "{problems}{problem}\n{TARGET} is missing: rustup target add {TARGET}, or Debian's rustc-web and \
-             rust-web-src"
+            "{problems}{problem}\n{TARGET} is missing: rustup target add {TARGET}, or Debian's \
+             rustc-web and rust-web-src"
         )),
     }
 }
