@@ -94,6 +94,8 @@ pub(crate) enum Settle {
         frame: FrameId,
         /// How that was known.
         cause: LossCause,
+        /// Who had it: another is preferred.
+        worker: String,
         /// The healing that the next attempt completes.
         healing: Option<String>,
     },

@@ -96,7 +96,7 @@ impl Engine {
                 self.release(session, key);
                 changed.tasks.insert(*frame);
             }
-            Settle::Lost { frame, cause, healing } => {
+            Settle::Lost { frame, cause, healing, .. } => {
                 let Some(row) = entry.tasks.get_mut(frame) else { return };
                 let session = row.session.take();
                 row.state = TaskState::Queued;
@@ -116,13 +116,12 @@ impl Engine {
 
     /// A lost task that is still wanted runs again, elsewhere if it can.
     fn place_lost(&mut self, entry: &mut Entry, settle: &Settle, changed: &mut Changed) {
-        let Settle::Lost { frame, .. } = settle else { return };
+        let Settle::Lost { frame, worker, .. } = settle else { return };
         let running = entry.workflow.phase == planaria_kernel::workflow::Phase::Running;
         if !running || !entry.tasks.contains_key(frame) {
             return;
         }
-        let avoid = entry.tasks[frame].lost_workers.last().cloned();
-        self.place(entry, *frame, avoid.as_deref());
+        self.place(entry, *frame, Some(worker));
         changed.tasks.insert(*frame);
     }
 

@@ -22,7 +22,10 @@ impl Engine {
         };
         let session = self.sessions.get_mut(&seen.session)?;
         session.lease_until_ms = now_ms + lease_ms;
-        session.draining |= seen.draining;
+        if session.draining && !seen.draining {
+            self.hungry.insert(seen.session);
+        }
+        session.draining = seen.draining;
         if session.lease_until_ms >= session.lease_stored_ms + renewal_ms {
             session.lease_stored_ms = session.lease_until_ms;
             let (ids, until_ms) = (vec![seen.session], session.lease_until_ms);

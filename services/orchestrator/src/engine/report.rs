@@ -46,6 +46,11 @@ impl Engine {
                 Input::AttemptFailed(failed)
             }
             Outcome::Released { reason, checkpoint } => {
+                // Who hands back takes nothing until its inventory says otherwise, lest the same
+                // tasks go to it again and again.
+                if let Some(session) = self.sessions.get_mut(&session) {
+                    session.draining = true;
+                }
                 let loss = Loss {
                     frame,
                     attempt,
@@ -168,7 +173,7 @@ impl Engine {
             signal_at_ms: loss.signal_at_ms,
         };
         let healing = (!poison).then_some(healing);
-        work.settle = Settle::Lost { frame, cause: loss.cause, healing };
+        work.settle = Settle::Lost { frame, cause: loss.cause, worker: loss.worker, healing };
         self.apply(entry, id, Input::AttemptLost(lost), work);
     }
 
