@@ -220,8 +220,7 @@ impl Engine {
         let Some(row) = entry.tasks.get_mut(&frame) else { return };
         if row.state == TaskState::Running && row.attempt == attempt {
             row.checkpoint = Some(checkpoint);
-            let row = row.clone();
-            self.gathering.writes.push(crate::store::Write::Task(Box::new(row)));
+            self.write_task(entry, frame);
         }
     }
 }

@@ -23,7 +23,7 @@ const PAUSE_DOUBLINGS_MAX: u32 = 6;
 #[derive(Default)]
 pub(crate) struct Batch {
     pub(crate) writes: Vec<Write>,
-    /// Workflows with a step in it, once for each step.
+    /// Workflows with a step or a task's row in it, once for each.
     pub(crate) steps: Vec<Uuid>,
     /// What goes to workers once it is committed.
     pub(crate) deliveries: Vec<(Uuid, Assignment)>,

@@ -13,7 +13,7 @@ use super::entry::{Entry, Mail, MailKind, Slot};
 use super::route::{Rank, Route};
 use super::session::{Running, Session};
 use crate::convert::{self, attempt};
-use crate::store::{TaskKey, TaskRow, TaskState, Write};
+use crate::store::{TaskKey, TaskRow, TaskState};
 use crate::token::{Claims, attempt_id};
 
 /// Waiting tasks looked at for one slot: behind that many that do not fit, a session must wait.
@@ -141,8 +141,7 @@ impl Engine {
         let live = entry.workflow.phase == planaria_kernel::workflow::Phase::Running;
         if is_reserved && queued && live {
             self.assign(entry, key.frame, session);
-            let row = entry.tasks.get(&key.frame).cloned();
-            self.gathering.writes.extend(row.map(|row| Write::Task(Box::new(row))));
+            self.write_task(entry, key.frame);
             return;
         }
         if is_reserved {

@@ -366,6 +366,14 @@ impl Engine {
         changes
     }
 
+    /// Writes a task's row without a step.
+    pub(super) fn write_task(&mut self, entry: &mut Entry, frame: FrameId) {
+        let Some(row) = entry.tasks.get(&frame) else { return };
+        entry.uncommitted += 1;
+        self.gathering.steps.push(row.key.workflow);
+        self.gathering.writes.push(Write::Task(Box::new(row.clone())));
+    }
+
     /// Writes the phase if it changed without a step.
     pub(super) fn show_phase(&mut self, entry: &mut Entry, id: Uuid) {
         if entry.phase() != entry.shown {

@@ -249,12 +249,17 @@ impl Engine {
         }
         // Until it is known whether the task can be gone on from, nothing of the old state is
         // given up: queues and sessions keep what they have.
+        self.read_again(entry, id, Some(RerunWish { task, input, reply }));
+    }
+
+    /// Reads a workflow from the store that is in memory; whoever waits goes on waiting.
+    pub(super) fn read_again(&mut self, entry: &mut Entry, id: Uuid, wish: Option<RerunWish>) {
         let waiters = std::mem::take(&mut entry.waiters).into_iter();
         let mut waiting: VecDeque<Mail> =
             waiters.map(|waiter| Mail::quiet(MailKind::Wait(waiter))).collect();
         waiting.append(&mut entry.mailbox);
         self.slots.insert(id, Slot::Loading(waiting));
-        self.load(id, Some(RerunWish { task, input, reply }));
+        self.load(id, wish);
     }
 }
 

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::dispatch::reference;
 use super::entry::{Entry, Loss, Mail, MailKind, Settle, Slot, Work};
+use super::session::Session;
 use super::{Engine, Internal};
 use crate::store::{StoreError, TaskKey, TaskRow, TaskState, TimerKey, WorkflowStore};
 
@@ -87,6 +88,16 @@ impl Engine {
             Some(Slot::Loading(_)) => false,
             None => true,
         };
+        // Where memory and store differ about a task and nothing is on its way, the store is right.
+        let differs = |row: &&TaskRow| match self.slots.get(&row.key.workflow) {
+            Some(Slot::Live(entry)) => entry.tasks.get(&row.key.frame).is_none_or(|now| {
+                (now.state, now.session, now.attempt) != (row.state, row.session, row.attempt)
+            }),
+            _ => false,
+        };
+        let rows = seen.orphans.iter().chain(&seen.queued).filter(differs);
+        let settled = rows.map(|row| row.key.workflow).filter(|id| is_settled(id));
+        let distrusted: BTreeSet<Uuid> = settled.collect();
         let quiet: Vec<Uuid> = seen.quiet.into_iter().filter(|id| is_settled(id)).collect();
         let observed = repair::Observed {
             retries: Vec::new(),
@@ -97,6 +108,11 @@ impl Engine {
             leftovers: seen.leftovers.into_iter().filter(|id| is_settled(id)).collect(),
         };
         self.reconciliation.quiet = quiet.into_iter().collect();
+        for id in distrusted {
+            if let Some(Slot::Live(mut entry)) = self.slots.remove(&id) {
+                self.read_again(&mut entry, id, None);
+            }
+        }
         self.carry_out(&observed);
     }
 
@@ -149,11 +165,14 @@ impl Engine {
     fn is_reachable(&self, row: &TaskRow) -> bool {
         if let Some(Slot::Live(entry)) = self.slots.get(&row.key.workflow)
             && entry.tasks.get(&row.key.frame).is_none_or(|now| now.state != TaskState::Queued)
+            && (entry.uncommitted > 0 || entry.evaluating.is_some())
         {
             return true;
         }
-        self.routes.has(row)
-            || self.sessions.values().any(|session| session.running.contains_key(&row.key))
+        let reserved = |session: &Session| {
+            session.running.get(&row.key).is_some_and(|running| running.attempt == 0)
+        };
+        self.routes.has(row) || self.sessions.values().any(reserved)
     }
 
     /// Goes on if it can.
@@ -217,17 +236,21 @@ impl Engine {
         }
         let task = reference(entry, frame);
         let told = (row.since_ms, "a task waited where no worker would look".to_owned());
-        self.record_repair(row.key.workflow, &task, HealingAction::Rerun, told);
+        let key = row.key;
+        self.record_repair(key.workflow, &task, HealingAction::Rerun, told);
+        let holders: Vec<Uuid> = self.sessions.keys().copied().collect();
+        for session in holders {
+            self.release(Some(session), key);
+        }
         self.place(entry, frame, None);
-        let row = entry.tasks.get(&frame).cloned();
-        let write = row.map(|row| crate::store::Write::Task(Box::new(row)));
-        self.gathering.writes.extend(write);
+        self.write_task(entry, frame);
     }
 
     /// A task whose session is over, and nobody told it.
     pub(super) fn orphaned(&mut self, entry: &mut Entry, id: Uuid, frame: FrameId) {
         let Some(row) = entry.tasks.get(&frame) else { return };
-        if row.state != TaskState::Running || !self.is_orphan(row) {
+        let over = entry.workflow.phase.is_over();
+        if over || row.state != TaskState::Running || !self.is_orphan(row) {
             return;
         }
         let loss = Loss {

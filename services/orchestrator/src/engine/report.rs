@@ -13,7 +13,7 @@ use super::command::{Outcome, Reply};
 use super::dispatch::{call_of, reference};
 use super::entry::{Entry, Loss, Settle, Work};
 use crate::error::Error;
-use crate::store::{TaskKey, TaskRow, TaskState, Write};
+use crate::store::{TaskKey, TaskRow, TaskState};
 
 impl Engine {
     /// How an attempt ended.
@@ -221,8 +221,7 @@ impl Engine {
         if entry.workflow.phase == planaria_kernel::workflow::Phase::Running {
             self.place(entry, frame, None);
         }
-        let row = entry.tasks.get(&frame).cloned();
-        self.gathering.writes.extend(row.map(|row| Write::Task(Box::new(row))));
+        self.write_task(entry, frame);
         self.show_phase(entry, key.workflow);
         self.gathering.answer(reply, Ok(()));
     }
