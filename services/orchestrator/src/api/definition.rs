@@ -1,5 +1,6 @@
 //! `DefinitionService`.
 
+use bytes::Bytes;
 use planaria_dsl::{FunctionUse, Problem};
 use planaria_proto::types::v1::DefinitionReference;
 use planaria_proto::workflow::v1::definition_service_server::DefinitionService;
@@ -96,7 +97,11 @@ impl DefinitionService for Api {
                 .cmp(&names(right))
                 .then_with(|| order(&right.key.version).cmp(&order(&left.key.version)))
         });
-        let definitions = rows.into_iter().map(summary).collect();
+        let mut definitions = Vec::with_capacity(rows.len());
+        for row in rows {
+            let definition = self.definitions.get(&row.key).await?;
+            definitions.push(DefinitionMessage { source: Bytes::new(), ..message(&definition) });
+        }
         Ok(Response::new(ListDefinitionsResponse { definitions, next_page_token }))
     }
 }

@@ -31,6 +31,14 @@ pub(super) async fn workflow(api: &Api, id: &str) -> Result<WorkflowMessage, Err
     message.waiting_for = waiting_for(&stored.row, &stored.tasks, &known);
     tell_ends(&mut message, &events);
     message.tasks = task_runs(&events, &stored.tasks, &sessions, stored.row.phase);
+    let definition = api.definitions.get(&stored.row.definition).await?;
+    for run in &mut message.tasks {
+        let calls = &definition.compiled.functions;
+        if let Some(call) = calls.iter().find(|call| call.reference == run.reference) {
+            run.function.clone_from(&call.function);
+            run.queue.clone_from(&call.queue);
+        }
+    }
     Ok(message)
 }
 
