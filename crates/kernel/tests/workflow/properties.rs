@@ -45,7 +45,7 @@ fn run(case: &Case) -> Shell {
 /// `PROPTEST_CASES` may ask for more.
 fn settings() -> ProptestConfig {
     let default = ProptestConfig::default();
-    let cases = default.cases.max(6_000);
+    let cases = default.cases.max(3_000);
     ProptestConfig { cases, failure_persistence: None, ..default }
 }
 

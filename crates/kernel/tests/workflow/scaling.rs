@@ -11,6 +11,7 @@ use crate::definition::{Definition, Work, call, task};
 use crate::toy::Toy;
 
 /// Runs a fork of so many functions without a shell's checks: time per completion.
+#[allow(clippy::disallowed_methods, reason = "a test that measures reads the clock")]
 #[expect(clippy::disallowed_methods, reason = "what it costs is what is measured here")]
 fn run(branches: usize) -> Duration {
     let calls = (0..branches).map(|n| call(&format!("t{n}"))).collect();
