@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use planaria_proto::failure_detector::v1::{Liveness, ListWorkersRequest, Worker};
+use planaria_proto::failure_detector::v1::{ListWorkersRequest, Liveness, Worker};
 use planaria_proto::monitoring::v1::ListHealingsRequest;
 use planaria_proto::types::v1::{Healing, Phase};
 use planaria_proto::workflow::v1::{

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use planaria_proto::types::v1::Phase;
 use rustix::process::Signal;
 
+use crate::ask;
 use crate::figures::Times;
 use crate::hands::{self, Hands};
 use crate::processes::Processes;
-use crate::ask;
 
 const ATTEMPTS: usize = 20;
 const ROUNDS: usize = 5;

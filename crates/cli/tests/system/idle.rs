@@ -50,7 +50,9 @@ async fn an_idle_mesh_costs_next_to_nothing() {
         .collect();
     let mib: Vec<f64> = processes.iter().map(|pid| pss_kib(*pid) as f64 / 1024.0).collect();
     let (cpu, memory) = (percent.iter().sum::<f64>(), mib.iter().sum::<f64>());
-    println!("idle `planaria up` with 2 workers over {WINDOW:?}: {cpu:.2} % of a core {percent:.2?}");
+    println!(
+        "idle `planaria up` with 2 workers over {WINDOW:?}: {cpu:.2} % of a core {percent:.2?}"
+    );
     println!("its memory (PSS): {memory:.1} MiB {mib:.1?}, the mesh first, then its children");
     assert_eq!(family(mesh.pid()), processes, "processes came or went");
     assert!(cpu < 5.0, "{cpu} % of a core");

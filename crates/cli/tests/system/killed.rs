@@ -26,9 +26,8 @@ async fn survive(name: &str) {
     let began = Instant::now();
     let killing = kill_again_and_again(&mut processes, name, &mut random);
     let (ids, outages) = tokio::join!(workload::start(&client, WORKFLOWS, seed), killing);
-    let complete = async || {
-        (ask::count(&client, Phase::Completed).await == WORKFLOWS).then_some(())
-    };
+    let complete =
+        async || (ask::count(&client, Phase::Completed).await == WORKFLOWS).then_some(());
     ask::until("all have completed", complete).await;
     let took = began.elapsed();
 

@@ -12,12 +12,17 @@ use crate::ask;
 use crate::binary::Mesh;
 
 /// Four attempts end their process: three before the quarantine, one behind it.
-const POISON: &str = "document: { dsl: '1.0.3', namespace: system, name: poison, version: '1.0.0' }
+const POISON: &str = "
+document: { dsl: '1.0.3', namespace: system, name: poison, version: '1.0.0' }
 do:
   - drink: { call: simulate, with: { crash: 4, output: survived } }
 ";
 
-async fn dead_letters(client: &Client, workflow_id: &str, state: DeadLetterState) -> Vec<DeadLetter> {
+async fn dead_letters(
+    client: &Client,
+    workflow_id: &str,
+    state: DeadLetterState,
+) -> Vec<DeadLetter> {
     let workflow_id = workflow_id.to_owned();
     let request = ListDeadLettersRequest { workflow_id, state: state.into(), ..Default::default() };
     let answer = ask::ask(async || client.retry_service().list_dead_letters(request.clone()).await);
@@ -64,9 +69,8 @@ async fn poison_is_quarantined_and_can_be_redriven() {
     assert_eq!((&healing.workflow_id, &healing.task), (&id, &letter.task));
 
     let request = RedriveDeadLettersRequest { ids: vec![letter.id.clone()] };
-    let redriven = ask::ask(async || {
-        client.retry_service().redrive_dead_letters(request.clone()).await
-    });
+    let redriven =
+        ask::ask(async || client.retry_service().redrive_dead_letters(request.clone()).await);
     let outcome = redriven.await.outcomes.swap_remove(0);
     assert!(outcome.redriven, "{outcome:?}");
     // It kills once more, and then lives: losses are counted anew.

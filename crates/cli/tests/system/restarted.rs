@@ -7,10 +7,10 @@ use planaria_proto::types::v1::Phase;
 use planaria_runtime::clock;
 use rustix::process::Signal;
 
+use crate::ask;
 use crate::figures::ms;
 use crate::hands::{self, Hands};
 use crate::processes::Processes;
-use crate::ask;
 
 const WORKERS: usize = 20;
 const CAPACITY: usize = 2;
@@ -42,6 +42,7 @@ async fn nobody_dies(name: &str) {
         let told = Instant::now();
         processes.end(name, signal).await;
         let ended = told.elapsed();
+        assert!(ended < OUTAGE, "{name} took {ended:?} to end by {signal:?}");
         tokio::time::sleep_until((told + OUTAGE).into()).await;
         processes.restart(name).await;
         let (back, back_ms) = (told.elapsed(), clock::now_ms());

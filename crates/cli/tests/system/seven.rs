@@ -5,8 +5,8 @@ use planaria_proto::workflow::v1::history_event::Event;
 use planaria_sdk::Start;
 use serde_json::{Value, json};
 
-use crate::processes::{Processes, SERVICES};
 use crate::ask;
+use crate::processes::{Processes, SERVICES};
 
 const ORDER: &str = r"
 document: { dsl: '1.0.3', namespace: system, name: order, version: '1.0.0' }
@@ -20,7 +20,12 @@ do:
   - join: { set: { value: '${ .[0] + .[1] }' } }
   - pause: { wait: PT0.2S }
   - tell:
-      emit: { event: { with: { source: https://planaria.dev/system, type: system.packed, data: { value: '${ .value }' } } } }
+      emit:
+        event:
+          with:
+            source: https://planaria.dev/system
+            type: system.packed
+            data: { value: '${ .value }' }
   - hear: { listen: { to: { one: { with: { type: system.sent } } } } }
   - done: { set: { parcels: '${ .[0].parcels }' } }
 ";
@@ -62,11 +67,11 @@ async fn seven_processes_serve_a_workflow_end_to_end() {
     let all_serve = async || {
         let overview = ask::ask(async || client.monitoring_service().get_overview(request).await);
         let services = overview.await.overview?.services;
-        let serve = |name: &&str| {
-            let found = services.iter().find(|service| service.name == **name);
+        let serves = |name: &&str| {
+            let found = services.iter().find(|service| service.name == *name);
             found.is_some_and(|service| service.replicas.iter().all(|replica| replica.serving))
         };
-        SERVICES.iter().chain(&["worker"]).filter(|name| **name != "monitoring").all(|n| serve(&n)).then_some(())
+        SERVICES.iter().chain(&["worker"]).all(serves).then_some(())
     };
     ask::until("every service serves", all_serve).await;
 }

@@ -6,10 +6,10 @@ use planaria_proto::types::v1::Phase;
 use planaria_proto::workflow::v1::history_event::Event;
 use rustix::process::Signal;
 
+use crate::ask;
 use crate::figures::Times;
 use crate::hands::{self, Hands};
 use crate::processes::Processes;
-use crate::ask;
 
 const ATTEMPTS: usize = 20;
 const STOP: Duration = Duration::from_secs(15);

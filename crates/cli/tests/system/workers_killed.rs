@@ -6,10 +6,10 @@ use planaria_proto::types::v1::{HealingAction, Phase};
 use planaria_runtime::clock;
 use rustix::process::Signal;
 
+use crate::ask;
 use crate::figures::{Times, ms};
 use crate::hands::{self, Hands};
 use crate::processes::Processes;
-use crate::ask;
 
 const ATTEMPTS: usize = 20;
 const ROUNDS: usize = 5;

@@ -40,7 +40,9 @@ const KINDS: [Kind; 4] = [
         branches:
           - left: { call: simulate, with: { sleep: PT0.05S, output: '${ . * 2 }' } }
           - middle: { call: simulate, with: { output: '${ . * 3 }' } }
-          - right: { call: simulate, with: { sleep: '${ $workflow.input.pause }', output: '${ . * 4 }' } }
+          - right:
+              call: simulate
+              with: { sleep: '${ $workflow.input.pause }', output: '${ . * 4 }' }
   - join: { set: { sum: '${ .[0] + .[1] + .[2] }' } }
 ",
         runs: 7,
@@ -49,7 +51,9 @@ const KINDS: [Kind; 4] = [
     Kind {
         name: "retried",
         tasks: r"
-  - first: { call: simulate, with: { sleep: '${ $workflow.input.pause }', fail: 1, output: '${ .n + 10 }' } }
+  - first:
+      call: simulate
+      with: { sleep: '${ $workflow.input.pause }', fail: 1, output: '${ .n + 10 }' }
   - second: { call: simulate, with: { sleep: PT0.05S, output: '${ . + 1 }' } }
 ",
         runs: 3,
@@ -110,9 +114,8 @@ pub(crate) async fn start(client: &Client, count: usize, seed: u64) -> Vec<Strin
     let mut ids = Vec::new();
     for few in starts.chunks(20) {
         let request = StartWorkflowsRequest { starts: few.to_vec() };
-        let answer = ask::ask(async || {
-            client.workflow_service().start_workflows(request.clone()).await
-        });
+        let answer =
+            ask::ask(async || client.workflow_service().start_workflows(request.clone()).await);
         for outcome in answer.await.outcomes {
             assert_eq!(outcome.error_reason, "", "{}", outcome.error_message);
             ids.push(outcome.workflow_id);
