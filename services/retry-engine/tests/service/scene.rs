@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use planaria_fake_mesh::{FakeOrchestrator, record_at, workflow_events};
+use planaria_proto::orchestrator::v1::list_faulted_response::Faulted;
 use planaria_proto::retry::v1::retry_service_client::RetryServiceClient;
 use planaria_proto::workflow::v1::history_event::Event;
 use planaria_retry_engine::Config;
 use planaria_runtime::{Deps, ServerLimits, clock};
+use prost_types::Timestamp;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -63,9 +65,27 @@ impl Scene {
         }
     }
 
-    /// One step of a workflow that happened just now. Tells when.
+    /// One step of a workflow that happened just now. Tells when. A workflow that faults is
+    /// faulted, until somebody takes it off that list.
     pub(crate) fn happened(&self, workflow: &str, event: Event) -> u64 {
         let now_ms = clock::now_ms();
+        if let Event::WorkflowFaulted(fault) = &event {
+            let at = i64::try_from(now_ms).unwrap();
+            let faulted = Faulted {
+                workflow_id: workflow.to_owned(),
+                at: Some(Timestamp {
+                    seconds: at / 1_000,
+                    nanos: i32::try_from(at % 1_000).unwrap() * 1_000_000,
+                }),
+                task: fault.task.clone(),
+                error: fault.error.clone(),
+                ..Faulted::default()
+            };
+            let mut state = self.mesh.state();
+            state.faulted.retain(|known| known.workflow_id != workflow);
+            state.faulted.push(faulted);
+            state.faulted.sort_by(|left, right| left.workflow_id.cmp(&right.workflow_id));
+        }
         self.mesh.push_all([record_at(workflow_events(workflow, 5, [event]), now_ms)]);
         now_ms
     }
