@@ -115,12 +115,9 @@ impl Engine {
         let definition = entry.definition.clone();
         let mut evaluator = MemoEvaluator::new(&definition.compiled.expressions, &memo)
             .with_output_bytes_max(self.parts.config.payload_bytes_max);
-        let mut surroundings = Surroundings {
-            now_ms: now_ms(),
-            random: rand::random(),
-            limits: &limits,
-            evaluator: &mut evaluator,
-        };
+        let (now_ms, random) = *work.decided.get_or_insert_with(|| (now_ms(), rand::random()));
+        let mut surroundings =
+            Surroundings { now_ms, random, limits: &limits, evaluator: &mut evaluator };
         let again = input.clone();
         let step = match workflow::apply(&mut entry.workflow, input, &mut surroundings) {
             Ok(step) => step,

@@ -59,6 +59,9 @@ pub(crate) struct Evaluating {
 /// A step in the making.
 #[derive(Default)]
 pub(crate) struct Work {
+    /// When the step is decided, in Unix milliseconds, and its random bits: the same for all that
+    /// is applied in it, for its facts carry one time and folding them must yield the same state.
+    pub(crate) decided: Option<(u64, u64)>,
     pub(crate) facts: Vec<Fact>,
     pub(crate) effects: Vec<Effect>,
     /// Inputs to apply after this one, in the same step.

@@ -55,7 +55,8 @@ impl Engine {
         }
         self.place_lost(entry, &work.settle, &mut changed);
         self.hold(entry, &work.facts);
-        self.write_step(entry, id, &work.facts, changed);
+        let at_ms = work.decided.map_or_else(now_ms, |(at_ms, _)| at_ms);
+        self.write_step(entry, id, (&work.facts, at_ms), changed);
         self.gathering.answer(work.reply, Ok(()));
         if let Some(told) = work.consumed {
             let taken = work.facts.iter().any(|fact| matches!(fact, Fact::EventConsumed { .. }));
@@ -237,8 +238,13 @@ impl Engine {
         }
     }
 
-    fn write_step(&mut self, entry: &mut Entry, id: Uuid, facts: &[Fact], changed: Changed) {
-        let now_ms = now_ms();
+    fn write_step(
+        &mut self,
+        entry: &mut Entry,
+        id: Uuid,
+        (facts, now_ms): (&[Fact], u64),
+        changed: Changed,
+    ) {
         let created = facts.iter().any(|fact| matches!(fact, Fact::WorkflowStarted { .. }));
         let phase = entry.phase();
         let ended = entry.ended(id);
@@ -248,8 +254,7 @@ impl Engine {
         let was = std::mem::replace(&mut entry.shown, phase);
         let record = self.record_of(entry, id, facts, now_ms);
         let may_listen = !facts.is_empty() || changed.all;
-        let listeners =
-            if may_listen { self.listeners_of(entry, id) } else { Vec::new() };
+        let listeners = if may_listen { self.listeners_of(entry, id) } else { Vec::new() };
         let created = created.then(|| self.created_row(entry, id, now_ms));
         let tasks = changed.tasks.into_iter();
         let tasks = tasks.map(|frame| (frame, entry.tasks.get(&frame).cloned())).collect();
@@ -334,11 +339,7 @@ impl Engine {
     }
 
     /// Which listen tasks opened and closed.
-    fn listeners_of(
-        &mut self,
-        entry: &mut Entry,
-        id: Uuid,
-    ) -> Vec<(FrameId, Option<String>)> {
+    fn listeners_of(&mut self, entry: &mut Entry, id: Uuid) -> Vec<(FrameId, Option<String>)> {
         if !listens(&entry.workflow.graph) {
             return Vec::new();
         }
@@ -377,7 +378,7 @@ impl Engine {
     /// Writes the phase if it changed without a step.
     pub(super) fn show_phase(&mut self, entry: &mut Entry, id: Uuid) {
         if entry.phase() != entry.shown {
-            self.write_step(entry, id, &[], Changed::default());
+            self.write_step(entry, id, (&[], now_ms()), Changed::default());
         }
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct Loaded {
     workflow: Workflow,
     stored: StoredWorkflow,
     /// It goes on from an earlier place: the fact that says so, and who waits for it.
-    rerun: Option<(Fact, Option<Reply<()>>)>,
+    rerun: Option<(Fact, Option<Reply<()>>, u64)>,
     generation: u64,
 }
 
@@ -215,8 +215,8 @@ impl Engine {
             mailbox: VecDeque::new(),
             waiters: Vec::new(),
         });
-        if let Some((fact, reply)) = loaded.rerun {
-            self.begin_rerun(&mut entry, id, fact, reply);
+        if let Some((fact, reply, at_ms)) = loaded.rerun {
+            self.begin_rerun(&mut entry, id, (fact, at_ms), reply);
         }
         self.slots.insert(id, Slot::Live(entry));
         for mail in waiting.into_iter().rev() {
@@ -226,10 +226,18 @@ impl Engine {
 
     /// The workflow goes on from an earlier place: what is open now is dropped, what stood open
     /// there is opened again.
-    fn begin_rerun(&mut self, entry: &mut Entry, id: Uuid, fact: Fact, reply: Option<Reply<()>>) {
+    fn begin_rerun(
+        &mut self,
+        entry: &mut Entry,
+        id: Uuid,
+        (fact, at_ms): (Fact, u64),
+        reply: Option<Reply<()>>,
+    ) {
+        let decided = Some((at_ms, rand::random()));
         let mut effects = vec![planaria_kernel::workflow::Effect::End];
         effects.extend(entry.workflow.standing_effects());
-        let work = Work { facts: vec![fact], effects, reply, clears: true, ..Work::default() };
+        let facts = vec![fact];
+        let work = Work { decided, facts, effects, reply, clears: true, ..Work::default() };
         self.apply(entry, id, Input::Continue, work);
     }
 
@@ -281,13 +289,14 @@ async fn read(
         let workflow = Workflow::fold(&name, &graph, &facts);
         return Ok(Loaded { definition, workflow, stored, rerun: None, generation });
     };
+    let at_ms = now_ms();
     let plan = graph.find(&wish.task).and_then(|node| {
-        let numbers = (highest_attempt(&facts, &stored.tasks), now_ms());
+        let numbers = (highest_attempt(&facts, &stored.tasks), at_ms);
         RerunPlan::new(&name, &graph, &facts, (node, wish.input), numbers)
     });
     match plan {
         Some(plan) => {
-            let rerun = Some((plan.fact, wish.reply));
+            let rerun = Some((plan.fact, wish.reply, at_ms));
             Ok(Loaded { definition, workflow: plan.workflow, stored, rerun, generation })
         }
         None => {
