@@ -11,6 +11,7 @@ mod definitions;
 mod engine;
 mod error;
 mod log;
+mod meters;
 mod store;
 mod token;
 mod wiring;

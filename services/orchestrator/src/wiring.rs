@@ -21,6 +21,7 @@ use crate::definitions::Definitions;
 use crate::engine::{self, Handle, Parts};
 use crate::error::Error;
 use crate::log::LogTail;
+use crate::meters::Meters;
 use crate::store::{SqliteWorkflowStore, WorkflowStore};
 use crate::token::Tokens;
 
@@ -40,6 +41,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let tokens = Tokens::new(&store.token_secret().await?);
     let tail = LogTail::new(store.clone(), config.log_tail_max);
     let pool = PoolConfig::of_this_program().map_err(|error| Error::Internal(Box::new(error)))?;
+    let mut service = Service::new(crate::NAME);
     let (commands, received) = mpsc::channel(config.commands_max);
     let (ended_sessions, ended) = mpsc::unbounded_channel();
     let parts = Parts {
@@ -49,6 +51,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         tokens: tokens.clone(),
         tail: tail.clone(),
         expressions: Arc::new(ExpressionPool::new(pool)),
+        meters: Meters::new(&service.metrics),
         ended_sessions,
     };
     let api = Api {
@@ -61,7 +64,6 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         directory: deps.directory.clone(),
         stop: deps.stop.clone(),
     };
-    let mut service = Service::new(crate::NAME);
     add_routes(&mut service, &api);
     let stop = deps.stop.clone();
     service.spawn("engine", engine::run(parts, received, stop));

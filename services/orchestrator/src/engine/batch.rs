@@ -79,6 +79,7 @@ impl Engine {
             let _ = self.inner.send(Internal::Committed(Ok(Vec::new())));
             return;
         }
+        self.parts.meters.committing(&writes);
         let (store, inner) = (self.parts.store.clone(), self.inner.clone());
         tokio::spawn(async move {
             let outcome = store.commit(&writes).await;

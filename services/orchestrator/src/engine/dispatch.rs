@@ -215,6 +215,7 @@ impl Engine {
 
     /// Sends what a commit handed out.
     pub(super) fn send_assignments(&mut self, deliveries: Vec<(Uuid, Assignment)>) {
+        self.parts.meters.handed_out(deliveries.len());
         let mut by_session: std::collections::HashMap<Uuid, Vec<Assignment>> =
             std::collections::HashMap::new();
         for (id, assignment) in deliveries {

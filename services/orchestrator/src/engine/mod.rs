@@ -34,6 +34,7 @@ use uuid::Uuid;
 use crate::config::Config;
 use crate::definitions::Definitions;
 use crate::log::LogTail;
+use crate::meters::Meters;
 use crate::store::{StoreError, TaskKey, WorkflowStore};
 use crate::token::Tokens;
 use batch::Batch;
@@ -63,6 +64,8 @@ pub(crate) struct Parts {
     pub tail: LogTail,
     /// Evaluates what is not provably bounded.
     pub expressions: Arc<planaria_dsl::ExpressionPool>,
+    /// What is counted.
+    pub(crate) meters: Meters,
     /// Who is told that a session is over.
     pub ended_sessions: mpsc::UnboundedSender<(Uuid, bool)>,
 }

@@ -136,6 +136,7 @@ impl Engine {
             }
             return;
         }
+        self.parts.meters.lost();
         let task = reference(entry, frame);
         let config = &self.parts.config;
         let (losses_max, alone_max) = (config.losses_max, config.losses_alone_max);
