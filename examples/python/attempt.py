@@ -8,7 +8,6 @@ from planaria.task.v1 import task_service_pb2 as task
 from planaria.types.v1 import types_pb2 as types
 
 RUNTIME_ERROR = "https://serverlessworkflow.io/spec/1.0.0/errors/runtime"
-OUTPUT_BYTES_MAX = 1024 * 1024
 
 
 class Permanent(Exception):
@@ -36,12 +35,12 @@ class Attempt:
             self.checkpoint = checkpoint
         self.note, self.progress_count = note[:60], self.progress_count + 1
 
-    def execute(self, function):
+    def execute(self, function, output_bytes_max):
         """Calls the function; answers with how that ended."""
         try:
             output = json.dumps(function(self, json.loads(self.given.arguments.data))).encode()
-            if len(output) > OUTPUT_BYTES_MAX:
-                raise Permanent(f"the output has {len(output)} bytes")
+            if len(output) > output_bytes_max:
+                raise Permanent(f"the output has {len(output)} bytes, {output_bytes_max} may be")
             return task.Result(token=self.given.token, output=types.Payload(data=output))
         except Exception as error:
             return self.failed(f"{type(error).__name__}: {error}", not isinstance(error, Permanent))

@@ -1,8 +1,8 @@
 """A Planaria worker on nothing but the code that `generate.py` makes from the contract.
 
-It opens a session, pulls tasks, executes each in a thread, reports how it ended, and beats, so that
-the mesh knows that it lives. Whatever breaks - a stream, the gateway, any service - is opened again.
-SIGTERM (or Ctrl-C) hands back what it has, which goes on elsewhere at once.
+It opens a session, pulls tasks, executes each in a thread, reports how that ended, and beats, so
+that the mesh knows that it lives. Whatever breaks - a stream, the gateway, any service - is opened
+again. SIGTERM (or Ctrl-C) hands back what it has, which goes on elsewhere at once.
 """
 
 import itertools
@@ -44,6 +44,7 @@ class Worker:
             version="example",
         )
         self.session_id, self.pulled, self.sequence = None, set(), itertools.count(1)
+        self.output_bytes_max = 0
         self.attempts, self.slots = {}, threading.Semaphore(CAPACITY)
         self.broken, self.leaving, self.error = threading.Event(), threading.Event(), None
         self.reports = Reports(self)
@@ -71,6 +72,7 @@ class Worker:
     def enter(self, answer):
         if self.session_id != answer.session_id:
             self.session_id, self.pulled = answer.session_id, set()
+            self.output_bytes_max = answer.output_bytes_max
             self.abandon(list(self.attempts))  # they were the old session's
             Heart(self, answer)
         for replica in set(answer.replicas) - self.pulled:
@@ -100,7 +102,8 @@ class Worker:
     def execute(self, attempt):
         with self.slots:  # the engine keeps to the capacity, but abandoned functions may go on
             if not attempt.stop.is_set():
-                self.reports.end(attempt, attempt.execute(FUNCTIONS[attempt.given.function]))
+                function = FUNCTIONS[attempt.given.function]
+                self.reports.end(attempt, attempt.execute(function, self.output_bytes_max))
 
     def abandon(self, attempt_ids):
         for attempt_id in attempt_ids:

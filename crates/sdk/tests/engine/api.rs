@@ -63,6 +63,7 @@ impl TaskService for Shared {
             replicas: vec!["replica-1".into()],
             lease: Some(lease.try_into().unwrap()),
             heartbeat_interval: Some(prost_types::Duration { seconds: 0, nanos: 100_000_000 }),
+            output_bytes_max: 256 * 1024,
         }))
     }
 

@@ -58,6 +58,7 @@ impl TaskService for Api {
             replicas: replicas.into_iter().map(|replica| replica.uri.to_string()).collect(),
             lease: Some(duration(self.config.lease_ms)),
             heartbeat_interval: Some(duration(self.config.heartbeat_ms)),
+            output_bytes_max: self.config.payload_bytes_max as u64,
         }))
     }
 
@@ -163,7 +164,10 @@ impl Api {
         Ok(ReportItem { claims, outcome })
     }
 
-    pub(super) fn checkpoint(&self, checkpoint: Option<Payload>) -> Result<Option<bytes::Bytes>, Error> {
+    pub(super) fn checkpoint(
+        &self,
+        checkpoint: Option<Payload>,
+    ) -> Result<Option<bytes::Bytes>, Error> {
         let Some(payload) = checkpoint else { return Ok(None) };
         let (field, have, most) = ("checkpoint", payload.data.len(), CHECKPOINT_BYTES_MAX);
         if have > most {
