@@ -11,10 +11,10 @@ use uuid::Uuid;
 use super::Engine;
 use super::entry::{Entry, Mail, MailKind, Slot};
 use super::route::{Rank, Route};
-use super::session::{Running, Session};
+use super::session::{NOT_SENT, Running, Session};
 use crate::convert::{self, attempt};
 use crate::store::{TaskKey, TaskRow, TaskState};
-use crate::token::{Claims, attempt_id};
+use crate::token::{Claims, attempt_id, parse_attempt_id};
 
 /// Waiting tasks looked at for one slot: behind that many that do not fit, a session must wait.
 const LOOKED_AT_MAX: usize = 64;
@@ -163,7 +163,7 @@ impl Engine {
         row.state = TaskState::Running;
         row.session = Some(id);
         row.since_ms = now_ms;
-        let running = Running { attempt: row.attempt, since_ms: now_ms, missed: 0 };
+        let running = Running { attempt: row.attempt, since_ms: NOT_SENT, missed: 0 };
         session.running.insert(row.key, running);
         let worker = session.worker.clone();
         if let Some(healing) = row.healing.take() {
@@ -223,6 +223,10 @@ impl Engine {
         }
         for (id, assignments) in by_session {
             let Some(session) = self.sessions.get_mut(&id) else { continue };
+            for assignment in &assignments {
+                let named = parse_attempt_id(&assignment.attempt_id);
+                named.map(|(key, attempt)| session.sent(key, attempt));
+            }
             let unsent = match &session.stream {
                 Some(stream) => stream
                     .send(PullTasksResponse { assignments })

@@ -34,7 +34,7 @@ impl Engine {
         let mut lost = Vec::new();
         for (key, running) in &mut session.running {
             let has = seen.attempts.contains(&(*key, running.attempt));
-            let due = running.since_ms + delivery_ms < seen.at_ms.min(now_ms);
+            let due = running.since_ms.saturating_add(delivery_ms) < seen.at_ms.min(now_ms);
             running.missed = if has || !due { 0 } else { running.missed + 1 };
             if running.missed >= 2 && running.attempt != 0 {
                 lost.push((*key, running.attempt, running.since_ms));

@@ -43,12 +43,16 @@ pub(crate) struct Offer {
     pub(crate) retry: Option<FunctionRetry>,
 }
 
+/// The commit that hands the attempt out is under way, however long that takes: nothing is sent
+/// yet, and nothing can be lost.
+pub(crate) const NOT_SENT: u64 = u64::MAX;
+
 /// An attempt that a session has.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Running {
     /// 0 while the task is only reserved for the session.
     pub(crate) attempt: u32,
-    /// When it was handed out, in Unix milliseconds.
+    /// When it was handed out, in Unix milliseconds; [`NOT_SENT`] before.
     pub(crate) since_ms: u64,
     /// Inventories in a row that did not have it.
     pub(crate) missed: u8,
@@ -62,6 +66,12 @@ impl Session {
             return 0;
         }
         self.capacity.saturating_sub(self.running.len())
+    }
+
+    /// An attempt is on its way from now on. Whether the session still has it.
+    pub(crate) fn sent(&mut self, key: TaskKey, attempt: u32) -> bool {
+        let running = self.running.get_mut(&key).filter(|running| running.attempt == attempt);
+        running.map(|running| running.since_ms = now_ms()).is_some()
     }
 
     fn new(request: &OpenSessionRequest, lease_until_ms: u64) -> Self {
@@ -157,9 +167,7 @@ impl Engine {
         let mut undelivered = std::mem::take(&mut session.undelivered);
         undelivered.retain(|assignment| {
             let named = parse_attempt_id(&assignment.attempt_id);
-            named.is_some_and(|(key, attempt)| {
-                session.running.get(&key).is_some_and(|running| running.attempt == attempt)
-            })
+            named.is_some_and(|(key, attempt)| session.sent(key, attempt))
         });
         if !undelivered.is_empty() {
             let _ = stream.send(PullTasksResponse { assignments: undelivered });
