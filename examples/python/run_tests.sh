@@ -1,7 +1,10 @@
 #!/bin/sh
 # Sets up what the tests need under target/, and runs them. PLANARIA_BIN names the binary.
 set -eu
-cd "$(dirname "$0")"
+here=$(dirname "$0")
+PLANARIA_BIN=$(realpath "${PLANARIA_BIN:-$here/../../target/release/planaria}")
+export PLANARIA_BIN
+cd "$here"
 venv=../../target/python-venv
 if ! cmp -s requirements.txt "$venv/requirements.txt"; then
     rm -rf "$venv"
@@ -9,10 +12,5 @@ if ! cmp -s requirements.txt "$venv/requirements.txt"; then
     "$venv/bin/pip" install --quiet --disable-pip-version-check -r requirements.txt
     cp requirements.txt "$venv/requirements.txt"
 fi
-case ${PLANARIA_BIN:-} in
-    /*) ;;
-    *) PLANARIA_BIN=$(realpath "${PLANARIA_BIN:-../../target/release/planaria}") ;;
-esac
-export PLANARIA_BIN
 "$venv/bin/python" generate.py
 exec "$venv/bin/python" test_python.py "$@"
