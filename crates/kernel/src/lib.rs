@@ -7,8 +7,8 @@
 pub mod definition;
 mod json;
 pub mod liveness;
-pub mod retry;
 pub mod repair;
+pub mod retry;
 pub mod time;
 pub mod workflow;
 

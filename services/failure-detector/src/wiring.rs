@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use planaria_proto::failure_detector::v1::evidence_service_server::EvidenceServiceServer;
-use planaria_proto::failure_detector::v1::failure_detector_service_server::FailureDetectorServiceServer;
+use planaria_proto::failure_detector::v1::failure_detector_service_server as server;
 use planaria_runtime::service::{Deps, Service};
 use tokio::sync::{mpsc, watch};
 
@@ -29,7 +29,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let detector = Detector::new(Arc::clone(&config), orchestrators, changes_in, meters);
     let handle = Handle::new(events_in, changes_out);
     let api = Api::new(handle, Arc::clone(&config), deps.stop.clone());
-    let heartbeats = FailureDetectorServiceServer::new(api.clone())
+    let heartbeats = server::FailureDetectorServiceServer::new(api.clone())
         .max_decoding_message_size(config.heartbeat_bytes_max);
     service.routes = service.routes.add_service(heartbeats);
     service.routes = service.routes.add_service(EvidenceServiceServer::new(api));

@@ -162,6 +162,7 @@ mod tests {
               "functions": [],
               "queues": [],
               "labels": {}
-            }"#]].assert_eq(&document(&mapping, &worker).unwrap().pretty());
+            }"#]]
+        .assert_eq(&document(&mapping, &worker).unwrap().pretty());
     }
 }

@@ -166,6 +166,7 @@ mod tests {
                   "endedAt": null
                 }
               ]
-            }"#]].assert_eq(&result(&mapping, &workflow).unwrap().pretty());
+            }"#]]
+        .assert_eq(&result(&mapping, &workflow).unwrap().pretty());
     }
 }

@@ -7,8 +7,8 @@ use crate::Json;
 use crate::definition::{Graph, Kind, NodeId, Then};
 use crate::workflow::rerun;
 use crate::workflow::{
-    Detail, Fact, Frame, FrameId, FrameState, Phase, ReceivedEvent, Recorded, Rerun, TaskCompleted,
-    TaskStarted, TryStage, Variables, Workflow,
+    AttemptFailed, Detail, Fact, Frame, FrameId, FrameState, Phase, ReceivedEvent, Recorded, Rerun,
+    TaskCompleted, TaskStarted, TryStage, Variables, Workflow,
 };
 
 impl Workflow {
@@ -57,15 +57,7 @@ impl Workflow {
                 }
                 self.set_state(*frame, FrameState::Faulted { error: error.clone() });
             }
-            Fact::AttemptFailed(failed) => {
-                if let Some(frame) = self.frames.get_mut(&failed.frame) {
-                    frame.attempts = frame.attempts.max(failed.execution.attempt);
-                    frame.failures = failed.failure;
-                    frame.last_error = Some(failed.error.clone());
-                    frame.hopeless =
-                        !failed.retryable || failed.failure >= failed.policy.attempts_max;
-                }
-            }
+            Fact::AttemptFailed(failed) => self.attempt_failed(failed),
             Fact::AttemptLost(lost) => {
                 if let Some(frame) = self.frames.get_mut(&lost.frame) {
                     frame.attempts = frame.attempts.max(lost.execution.attempt);
@@ -97,6 +89,14 @@ impl Workflow {
                 }
             }
         }
+    }
+
+    fn attempt_failed(&mut self, failed: &AttemptFailed) {
+        let Some(frame) = self.frames.get_mut(&failed.frame) else { return };
+        frame.attempts = frame.attempts.max(failed.execution.attempt);
+        frame.failures = failed.failure;
+        frame.last_error = Some(failed.error.clone());
+        frame.hopeless = !failed.retryable || failed.failure >= failed.policy.attempts_max;
     }
 
     /// A retry of the workflow must not hand out a number that a worker may still hold.

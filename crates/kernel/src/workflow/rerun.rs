@@ -53,7 +53,10 @@ impl RerunPlan {
         if !matches!(graph.node(holder).kind, Kind::Do { .. }) {
             return None;
         }
-        let enters = |recorded: &Recorded| matches!(&recorded.fact, Fact::TaskStarted(started) if started.node == node);
+        let enters = |recorded: &Recorded| match &recorded.fact {
+            Fact::TaskStarted(started) => started.node == node,
+            _ => false,
+        };
         let entered = valid(history).into_iter().rev().find_map(|stretch| {
             let position = history[stretch.clone()].iter().rposition(enters)?;
             Some(stretch.start + position)

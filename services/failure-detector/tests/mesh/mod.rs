@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use planaria_failure_detector::{Config, build};
 use planaria_proto::failure_detector::v1::evidence_service_client::EvidenceServiceClient;
-use planaria_proto::failure_detector::v1::failure_detector_service_client::FailureDetectorServiceClient;
+use planaria_proto::failure_detector::v1::failure_detector_service_client as client;
 use planaria_proto::failure_detector::v1::{HeartbeatRequest, HeartbeatResponse, RunningAttempt};
 use planaria_proto::orchestrator::v1::observe_sessions_request::Observation;
 use planaria_proto::orchestrator::v1::observe_sessions_response::Answer;
@@ -212,8 +212,8 @@ impl Mesh {
         connect(self.address).await
     }
 
-    pub(crate) async fn client(&self) -> FailureDetectorServiceClient<Channel> {
-        FailureDetectorServiceClient::new(self.channel().await)
+    pub(crate) async fn client(&self) -> client::FailureDetectorServiceClient<Channel> {
+        client::FailureDetectorServiceClient::new(self.channel().await)
     }
 
     pub(crate) async fn evidence(&self) -> EvidenceServiceClient<Channel> {
@@ -257,7 +257,7 @@ impl Worker {
 
     pub(crate) async fn open(channel: Channel, message: HeartbeatRequest) -> Self {
         let (beats, stream) = mpsc::channel(1_000);
-        let mut client = FailureDetectorServiceClient::new(channel);
+        let mut client = client::FailureDetectorServiceClient::new(channel);
         let mut first = message.clone();
         first.sequence += 1;
         beats.send(first.clone()).await.unwrap();
