@@ -6,7 +6,7 @@ use planaria_proto::types::v1::Phase;
 use planaria_sdk::{Client, Start};
 
 use crate::ask;
-use crate::binary::Mesh;
+use crate::binary::{Mesh, children, is_alive};
 use crate::figures::Times;
 
 const STARTS: usize = 5;
@@ -41,6 +41,7 @@ async fn what_was_started_just_before_a_kill_completes_after_it() {
         let start = Start::new("system", "last").input(&serde_json::json!({ "n": n })).unwrap();
         ids.push(client.start(start).await.unwrap().workflow_id);
     }
+    let orphans = children(mesh.pid());
     mesh.kill();
 
     let again = Instant::now();
@@ -51,6 +52,9 @@ async fn what_was_started_just_before_a_kill_completes_after_it() {
         assert_eq!(ended.phase(), Phase::Completed);
         assert_eq!(&ended.output.unwrap().data[..], n.to_string().as_bytes());
     }
-    println!("all completed {:.1?} after the second `planaria up`", again.elapsed());
+    let took = again.elapsed();
+    let gone = async || orphans.iter().all(|pid| !is_alive(*pid)).then_some(());
+    ask::until("the workers of the dead mesh have ended", gone).await;
+    println!("all completed {took:.1?} after the second `planaria up`");
     assert!(mesh.end().success());
 }
