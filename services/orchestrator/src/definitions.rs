@@ -1,5 +1,6 @@
 //! Published definitions, compiled once and kept.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -30,8 +31,6 @@ pub(crate) struct Definitions {
 
 /// Compiled definitions kept; more are compiled again when needed.
 const CACHED_MAX: usize = 1_000;
-/// Versions of one name looked at to find the highest.
-const VERSIONS_MAX: u32 = 10_000;
 
 impl Definitions {
     /// An empty cache over a store.
@@ -121,12 +120,35 @@ impl Definitions {
             version: reference.version,
         };
         if key.version.is_empty() {
-            let (namespace, name) = (Some(&*key.namespace), Some(&*key.name));
-            let rows = self.store.definitions(namespace, name, None, VERSIONS_MAX).await?;
-            let highest = rows.into_iter().map(|row| row.key).max_by_key(|key| order(&key.version));
+            let keys = self.store.definition_keys(Some(&key.namespace), Some(&key.name)).await?;
+            let highest = keys.into_iter().max_by_key(|key| order(&key.version));
             key = highest.ok_or(Error::DefinitionNotFound(key))?;
         }
         self.get(&key).await
+    }
+
+    /// Published definitions of a namespace or name, behind a key: by name, the newest version of
+    /// a name first.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub(crate) async fn list(
+        &self,
+        namespace: Option<&str>,
+        name: Option<&str>,
+        after: Option<&DefinitionKey>,
+        limit: usize,
+    ) -> Result<Vec<Arc<Definition>>, Error> {
+        let mut keys = self.store.definition_keys(namespace, name).await?;
+        keys.sort_by_cached_key(place);
+        let from = after.map(place);
+        let behind =
+            keys.into_iter().filter(|key| from.as_ref().is_none_or(|from| place(key) > *from));
+        let mut definitions = Vec::new();
+        for key in behind.take(limit) {
+            definitions.push(self.get(&key).await?);
+        }
+        Ok(definitions)
     }
 
     fn remember(&self, definition: &Arc<Definition>) {
@@ -142,6 +164,12 @@ impl Definitions {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<DefinitionKey, Arc<Definition>>> {
         self.cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// Where a definition stands in lists.
+fn place(key: &DefinitionKey) -> impl Ord + use<> {
+    let newest_first = Reverse((order(&key.version), key.version.clone()));
+    (key.namespace.clone(), key.name.clone(), newest_first)
 }
 
 /// SHA-256 in hexadecimal digits.

@@ -1,5 +1,7 @@
 //! `DefinitionService`.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use planaria_dsl::{FunctionUse, Problem};
 use planaria_proto::types::v1::DefinitionReference;
@@ -15,7 +17,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Api, invalid, page_size};
 use crate::convert::timestamp;
-use crate::definitions::{Definition, order};
+use crate::definitions::Definition;
 use crate::engine::Command;
 use crate::error::Error;
 use crate::store::{DefinitionKey, DefinitionRow};
@@ -81,27 +83,19 @@ impl DefinitionService for Api {
         };
         let text = |text: String| (!text.is_empty()).then_some(text);
         let (namespace, name) = (text(request.namespace), text(request.name));
-        let rows = self
-            .store
-            .definitions(namespace.as_deref(), name.as_deref(), after.as_ref(), limit)
-            .await
-            .map_err(Error::from)?;
-        let next_page_token = match rows.last() {
-            Some(last) if rows.len() >= limit as usize => token(&last.key),
+        let found = self
+            .definitions
+            .list(namespace.as_deref(), name.as_deref(), after.as_ref(), limit as usize)
+            .await?;
+        let next_page_token = match found.last() {
+            Some(last) if found.len() >= limit as usize => token(&last.key),
             _ => String::new(),
         };
-        let mut rows = rows;
-        rows.sort_by(|left, right| {
-            let names = |row: &DefinitionRow| (row.key.namespace.clone(), row.key.name.clone());
-            names(left)
-                .cmp(&names(right))
-                .then_with(|| order(&right.key.version).cmp(&order(&left.key.version)))
-        });
-        let mut definitions = Vec::with_capacity(rows.len());
-        for row in rows {
-            let definition = self.definitions.get(&row.key).await?;
-            definitions.push(DefinitionMessage { source: Bytes::new(), ..message(&definition) });
-        }
+        let without_source = |definition: &Arc<Definition>| DefinitionMessage {
+            source: Bytes::new(),
+            ..message(definition)
+        };
+        let definitions = found.iter().map(without_source).collect();
         Ok(Response::new(ListDefinitionsResponse { definitions, next_page_token }))
     }
 }

@@ -226,7 +226,11 @@ impl Api {
         Attempted {
             // What is no id at all is no session either: nil is none.
             session: session_id(&observation.session_id).unwrap_or_default(),
-            attempts: observation.attempt_ids.iter().filter_map(|id| parse_attempt_id(id)).collect(),
+            attempts: observation
+                .attempt_ids
+                .iter()
+                .filter_map(|id| parse_attempt_id(id))
+                .collect(),
             at_ms: milliseconds(observation.at.as_ref()),
             checkpoints: checkpoints.collect(),
             draining: observation.draining,
@@ -274,7 +278,6 @@ impl Api {
 const fn position(position: Position) -> LogPosition {
     LogPosition { log: position.log, seq: position.seq }
 }
-
 
 fn verdict_item(verdict: Verdict) -> Option<VerdictItem> {
     let signal = verdict.signal();

@@ -55,7 +55,7 @@ impl TaskService for Api {
         let replicas = self.directory.replicas(crate::NAME).await;
         Ok(Response::new(OpenSessionResponse {
             session_id: id.to_string(),
-            replicas: replicas.into_iter().map(|replica| replica.uri.to_string()).collect(),
+            replicas: replicas.into_iter().map(|replica| replica.uri).collect(),
             lease: Some(duration(self.config.lease_ms)),
             heartbeat_interval: Some(duration(self.config.heartbeat_ms)),
             output_bytes_max: self.config.payload_bytes_max as u64,

@@ -135,7 +135,8 @@ impl WorkflowService for Api {
         request: Request<SuspendWorkflowRequest>,
     ) -> Result<Response<SuspendWorkflowResponse>, Status> {
         let request = request.into_inner();
-        let outcome = self.steer(&request.workflow_id, Steering::Suspend(reason(request.reason))).await;
+        let outcome =
+            self.steer(&request.workflow_id, Steering::Suspend(reason(request.reason))).await;
         already(outcome, "suspended")?;
         Ok(Response::new(SuspendWorkflowResponse {}))
     }
@@ -154,7 +155,8 @@ impl WorkflowService for Api {
         request: Request<CancelWorkflowRequest>,
     ) -> Result<Response<CancelWorkflowResponse>, Status> {
         let request = request.into_inner();
-        let outcome = self.steer(&request.workflow_id, Steering::Cancel(reason(request.reason))).await;
+        let outcome =
+            self.steer(&request.workflow_id, Steering::Cancel(reason(request.reason))).await;
         already(outcome, "cancelled")?;
         Ok(Response::new(CancelWorkflowResponse {}))
     }
@@ -184,11 +186,8 @@ impl WorkflowService for Api {
     ) -> Result<Response<SkipTaskResponse>, Status> {
         let request = request.into_inner();
         let output = request.output.map(|output| self.json("output", output)).transpose()?;
-        let steering = Steering::Skip {
-            task: request.task,
-            output,
-            reason: reason(request.reason),
-        };
+        let steering =
+            Steering::Skip { task: request.task, output, reason: reason(request.reason) };
         self.steer(&request.workflow_id, steering).await?;
         Ok(Response::new(SkipTaskResponse {}))
     }

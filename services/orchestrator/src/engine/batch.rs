@@ -6,16 +6,16 @@ use std::time::Duration;
 use planaria_kernel::Json;
 use planaria_proto::task::v1::Assignment;
 use planaria_runtime::clock::now_ms;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use super::command::{Ended, Reply, WatchItem};
+use super::command::{Command, Ended, Reply, WatchItem};
 use super::entry::Slot;
 use super::{Engine, Internal};
 use crate::error::Error;
 use crate::store::{LogEntry, StoreError, WorkflowStore, Write};
 
-/// The first pause after a failed commit, doubled with each further one up to a second or so.
+/// The pause after a second failure in a row, doubled with each further one up to a second or so.
 const PAUSE: Duration = Duration::from_millis(20);
 const PAUSE_DOUBLINGS_MAX: u32 = 6;
 
@@ -123,7 +123,7 @@ impl Engine {
         }
         self.parts.tail.append(entries);
         for event in batch.published {
-            self.publish_emitted(event);
+            self.publish_emitted(&event);
         }
         self.shrink();
     }
@@ -138,27 +138,32 @@ impl Engine {
     }
 
     /// The commit failed, or its outcome is unknown: nothing in memory can be trusted.
-    pub(super) async fn commit_failed(&mut self, error: StoreError) {
-        tracing::error!(error = chain(&error), "commit failed; reading everything again");
+    pub(super) fn commit_failed(&mut self, error: &StoreError) {
+        tracing::error!(error = chain(error), "commit failed; reading everything again");
         self.committing = None;
         self.gathering = Batch::default();
         self.generation += 1;
         self.forget();
-        self.recover_at_last(self.failures).await;
-        self.failures = (self.failures + 1).min(PAUSE_DOUBLINGS_MAX);
+        self.failures += 1;
+        self.is_blank = true;
     }
 
-    /// Reads everything, however long the store takes to heal. Each failed commit since the last
-    /// good one makes the pause before that longer.
-    pub(super) async fn recover_at_last(&mut self, failures: u32) {
-        let mut pause = PAUSE * 2_u32.saturating_pow(failures);
-        if failures > 0 {
-            tokio::time::sleep(pause).await;
-        }
-        while let Err(error) = self.recover().await {
-            tracing::error!(error = chain(&error), "the store cannot be read");
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(PAUSE * 2_u32.pow(PAUSE_DOUBLINGS_MAX));
+    /// Reads everything, however long the store takes to heal. Commands that come meanwhile are
+    /// refused.
+    pub(super) async fn read_everything(&mut self, commands: &mut mpsc::Receiver<Command>) {
+        while !commands.is_closed() || !commands.is_empty() {
+            if self.failures > 1 {
+                let doublings = (self.failures - 2).min(PAUSE_DOUBLINGS_MAX);
+                refuse(commands, PAUSE * 2_u32.pow(doublings)).await;
+            }
+            match self.recover().await {
+                Ok(()) => {
+                    self.is_blank = false;
+                    return;
+                }
+                Err(error) => tracing::error!(error = chain(&error), "the store cannot be read"),
+            }
+            self.failures += 1;
         }
     }
 
@@ -177,6 +182,20 @@ impl Engine {
             }
             true
         });
+    }
+}
+
+/// Takes commands for a while and drops them: whoever asked finds the way of the answer closed.
+async fn refuse(commands: &mut mpsc::Receiver<Command>, pause: Duration) {
+    let paused = tokio::time::sleep(pause);
+    tokio::pin!(paused);
+    loop {
+        tokio::select! {
+            () = &mut paused => return,
+            command = commands.recv() => if command.is_none() {
+                return;
+            },
+        }
     }
 }
 

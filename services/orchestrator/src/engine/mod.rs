@@ -112,8 +112,10 @@ pub(crate) struct Engine {
     counters: Statistics,
     /// The store is being read again after a failure.
     generation: u64,
-    /// Commits that failed since the last one that did not.
+    /// Failures of the store since the last commit.
     failures: u32,
+    /// Nothing was read yet, or what was read cannot be trusted any more.
+    is_blank: bool,
     reconciliation: reconcile::Reconciliation,
     last_sweep_ms: u64,
     next_sweep: Instant,
@@ -130,14 +132,16 @@ pub(crate) async fn run(
 ) {
     let (inner, mut answers) = mpsc::unbounded_channel();
     let mut engine = Engine::new(parts, inner);
-    engine.recover_at_last(0).await;
     let mut taken = Vec::with_capacity(256);
     loop {
+        if engine.is_blank {
+            engine.read_everything(&mut commands).await;
+        }
         engine.work();
         let deadline = engine.next_deadline();
         tokio::select! {
             biased;
-            Some(answer) = answers.recv() => engine.take_answer(answer).await,
+            Some(answer) = answers.recv() => engine.take_answer(answer),
             count = commands.recv_many(&mut taken, 256) => {
                 if count == 0 {
                     break;
@@ -153,7 +157,7 @@ pub(crate) async fn run(
     while engine.committing.is_some() || !engine.gathering.is_empty() {
         engine.work();
         match answers.recv().await {
-            Some(answer) => engine.take_answer(answer).await,
+            Some(answer) => engine.take_answer(answer),
             None => break,
         }
     }
@@ -184,6 +188,7 @@ impl Engine {
             counters: Statistics::default(),
             generation: 0,
             failures: 0,
+            is_blank: true,
             reconciliation: reconcile::Reconciliation::default(),
             last_sweep_ms: planaria_runtime::clock::now_ms(),
             next_sweep: now,
@@ -239,10 +244,10 @@ impl Engine {
         }
     }
 
-    async fn take_answer(&mut self, answer: Internal) {
+    fn take_answer(&mut self, answer: Internal) {
         match answer {
             Internal::Committed(Ok(entries)) => self.committed(entries),
-            Internal::Committed(Err(error)) => self.commit_failed(error).await,
+            Internal::Committed(Err(error)) => self.commit_failed(&error),
             Internal::Loaded(id, loaded) => self.loaded(id, loaded),
             Internal::Evaluated(id, answer) => self.evaluated(id, answer),
             Internal::Timers(timers) => self.arm_scanned(&timers),

@@ -176,7 +176,7 @@ impl Engine {
     }
 
     /// An event that a workflow emitted reaches those that listen to such.
-    pub(super) fn publish_emitted(&mut self, event: Json) {
+    pub(super) fn publish_emitted(&mut self, event: &Json) {
         let value = event.to_value();
         let text = |key: &str| value.get(key).and_then(|v| v.as_str()).unwrap_or_default();
         for id in self.listening_for(text("type")) {

@@ -1,5 +1,7 @@
 //! The port to the orchestrator's store, and its adapters.
 
+#[cfg(test)]
+mod conformance;
 mod rows;
 mod sqlite;
 
@@ -83,14 +85,12 @@ pub(crate) trait WorkflowStore: Send + Sync {
     async fn put_definition(&self, definition: &DefinitionRow) -> Result<bool, StoreError>;
     /// One version of a definition.
     async fn definition(&self, key: &DefinitionKey) -> Result<Option<DefinitionRow>, StoreError>;
-    /// All versions of a definition, or all definitions, behind a key, in key order.
-    async fn definitions(
+    /// The keys of all definitions, or those of a namespace or name, in no order that counts.
+    async fn definition_keys(
         &self,
         namespace: Option<&str>,
         name: Option<&str>,
-        after: Option<&DefinitionKey>,
-        limit: u32,
-    ) -> Result<Vec<DefinitionRow>, StoreError>;
+    ) -> Result<Vec<DefinitionKey>, StoreError>;
 
     /// A workflow with its whole history.
     async fn workflow(&self, id: Uuid) -> Result<Option<StoredWorkflow>, StoreError>;

@@ -206,8 +206,7 @@ impl<'a> Plan<'a> {
     }
 
     async fn change_phases(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
-        let created: BTreeSet<Uuid> =
-            self.created.iter().map(|row| row.id).collect();
+        let created: BTreeSet<Uuid> = self.created.iter().map(|row| row.id).collect();
         let changed = self.phases.iter().filter(|(id, _)| !created.contains(*id));
         for (id, (phase, ended_at_ms)) in changed {
             sqlx::query("UPDATE workflows SET phase = ?, ended_at_ms = ? WHERE id = ?")

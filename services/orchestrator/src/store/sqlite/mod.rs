@@ -4,6 +4,8 @@ mod commit;
 mod query;
 mod read;
 mod rows;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -112,14 +114,12 @@ impl WorkflowStore for SqliteWorkflowStore {
         read::definition(&self.store, key).await
     }
 
-    async fn definitions(
+    async fn definition_keys(
         &self,
         namespace: Option<&str>,
         name: Option<&str>,
-        after: Option<&DefinitionKey>,
-        limit: u32,
-    ) -> Result<Vec<DefinitionRow>, StoreError> {
-        read::definitions(&self.store, namespace, name, after, limit).await
+    ) -> Result<Vec<DefinitionKey>, StoreError> {
+        read::definition_keys(&self.store, namespace, name).await
     }
 
     async fn workflow(&self, id: Uuid) -> Result<Option<StoredWorkflow>, StoreError> {

@@ -10,6 +10,11 @@ use crate::store::{
     LogEntry, Position, StoreError, TaskRow, TimerKey, WorkflowFilter, WorkflowRow,
 };
 
+/// A time as the store has it; there are none later than it can tell.
+fn milliseconds(unix_ms: u64) -> i64 {
+    i64::try_from(unix_ms).unwrap_or(i64::MAX)
+}
+
 pub(super) async fn workflows(
     store: &SqliteStore,
     filter: &WorkflowFilter,
@@ -31,10 +36,10 @@ pub(super) async fn workflows(
         }
     }
     if let Some(after) = filter.started_after_ms {
-        query.push(" AND started_at_ms >= ").push_bind(after as i64);
+        query.push(" AND started_at_ms >= ").push_bind(milliseconds(after));
     }
     if let Some(before) = filter.started_before_ms {
-        query.push(" AND started_at_ms < ").push_bind(before as i64);
+        query.push(" AND started_at_ms < ").push_bind(milliseconds(before));
     }
     let task = " AND EXISTS (SELECT 1 FROM tasks t WHERE t.workflow_id = w.id AND t.state = ";
     if filter.retrying {

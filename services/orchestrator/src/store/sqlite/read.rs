@@ -43,29 +43,21 @@ pub(super) async fn definition(
     row.as_ref().map(rows::definition).transpose()
 }
 
-pub(super) async fn definitions(
+pub(super) async fn definition_keys(
     store: &SqliteStore,
     namespace: Option<&str>,
     name: Option<&str>,
-    after: Option<&DefinitionKey>,
-    limit: u32,
-) -> Result<Vec<DefinitionRow>, StoreError> {
-    let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM definitions WHERE 1 = 1");
+) -> Result<Vec<DefinitionKey>, StoreError> {
+    let select = "SELECT namespace, name, version FROM definitions WHERE 1 = 1";
+    let mut query = QueryBuilder::<Sqlite>::new(select);
     if let Some(namespace) = namespace {
         query.push(" AND namespace = ").push_bind(namespace);
     }
     if let Some(name) = name {
         query.push(" AND name = ").push_bind(name);
     }
-    if let Some(after) = after {
-        query.push(" AND (namespace, name, version) > (");
-        let mut parts = query.separated(", ");
-        parts.push_bind(&after.namespace).push_bind(&after.name).push_bind(&after.version);
-        query.push(")");
-    }
-    query.push(" ORDER BY namespace, name, version LIMIT ").push_bind(limit);
     let found = query.build().fetch_all(store.readers()).await?;
-    found.iter().map(rows::definition).collect()
+    found.iter().map(rows::definition_key).collect()
 }
 
 pub(super) async fn workflow_row(
@@ -102,7 +94,7 @@ pub(super) async fn records(
         ORDER BY first_seq LIMIT ?3";
     let found = sqlx::query(select)
         .bind(id)
-        .bind(after.saturating_add(1) as i64)
+        .bind(i64::try_from(after.saturating_add(1)).unwrap_or(i64::MAX))
         .bind(limit)
         .fetch_all(store.readers())
         .await?;

@@ -24,7 +24,7 @@ pub(super) fn definition(row: &SqliteRow) -> Result<DefinitionRow, StoreError> {
     })
 }
 
-fn definition_key(row: &SqliteRow) -> Result<DefinitionKey, StoreError> {
+pub(super) fn definition_key(row: &SqliteRow) -> Result<DefinitionKey, StoreError> {
     Ok(DefinitionKey {
         namespace: row.try_get("namespace")?,
         name: row.try_get("name")?,

@@ -1,0 +1,67 @@
+//! The promises of a store, kept by SQLite.
+
+use planaria_proto::types::v1::Phase;
+use tempfile::TempDir;
+
+use super::SqliteWorkflowStore;
+use crate::store::conformance::{self, created, row, write};
+use crate::store::{Position, WorkflowStore};
+
+async fn open(directory: &TempDir) -> SqliteWorkflowStore {
+    SqliteWorkflowStore::open(&directory.path().join("o.db")).await.expect("opens")
+}
+
+macro_rules! conforms {
+    ($($promise:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $promise() {
+                let directory = tempfile::tempdir().expect("a directory");
+                conformance::$promise(&open(&directory).await).await;
+            }
+        )*
+    };
+}
+
+conforms! {
+    commits_are_all_or_nothing
+    the_fence_lets_one_of_two_steps_through
+    the_last_word_on_a_row_counts
+    a_cleared_workflow_has_only_what_comes_after
+    the_log_is_gapless_in_commit_order
+    records_are_read_behind_a_number
+    sessions_come_and_go
+    healings_are_open_until_they_are_healed
+    an_idempotency_key_is_unique
+    definitions_are_put_once
+    lists_are_filtered_and_paged
+    bad_states_are_found_and_good_ones_are_not
+    tasks_are_paged_in_key_order
+}
+
+#[tokio::test]
+async fn what_was_committed_is_there_after_a_crash_and_a_new_log_begins() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(&directory).await;
+    let (log, secret) = (store.log(), store.token_secret().await.expect("a secret"));
+    let first = row(Phase::Running);
+    store.commit(&[write(created(&first))]).await.expect("committed");
+    drop(store);
+    let store = open(&directory).await;
+    assert!(store.log() > log);
+    assert_eq!(store.token_secret().await.expect("a secret"), secret);
+    let stored = store.workflow(first.id).await.expect("read").expect("there");
+    assert_eq!((stored.row, stored.records.len()), (first, 1));
+    assert_eq!(store.log_end().await.expect("read"), Position { log: store.log(), seq: 0 });
+    store.commit(&[write(created(&row(Phase::Running)))]).await.expect("committed");
+    let (entries, _) = store.log_entries(Position::default(), u32::MAX, 9).await.expect("read");
+    let positions: Vec<Position> = entries.iter().map(|entry| entry.position).collect();
+    assert_eq!(positions, [Position { log, seq: 1 }, Position { log: store.log(), seq: 1 }]);
+}
+
+#[tokio::test]
+async fn a_second_orchestrator_does_not_get_the_store() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let _store = open(&directory).await;
+    assert!(SqliteWorkflowStore::open(&directory.path().join("o.db")).await.is_err());
+}
