@@ -1,0 +1,167 @@
+//! Lost attempts: how each is noticed, and what it costs.
+
+use planaria_orchestrator::Config;
+use planaria_proto::orchestrator::v1::ReportVerdictsRequest;
+use planaria_proto::orchestrator::v1::report_verdicts_request::Verdict;
+use planaria_proto::task::v1::Acceptance;
+use planaria_proto::task::v1::result::Outcome;
+use planaria_proto::task::v1::{Failure, Release};
+use planaria_proto::types::v1::{HealingAction, Phase, Signal};
+use prost_types::Timestamp;
+use serde_json::json;
+
+use crate::worker::{Worker, hello, result};
+use crate::world::{World, eventually, kind, payload};
+
+const ONE: &str = "- a: { call: echo }";
+
+async fn pronounce_dead(world: &World, worker: &Worker) {
+    let verdict = Verdict {
+        session_id: worker.session.clone(),
+        signal: Signal::StreamLost.into(),
+        signal_at: Some(Timestamp { seconds: 1, nanos: 0 }),
+        ..Verdict::default()
+    };
+    let request = ReportVerdictsRequest { verdicts: vec![verdict] };
+    world.mesh().report_verdicts(request).await.expect("heard");
+}
+
+#[tokio::test]
+async fn a_delivery_that_two_inventories_miss_is_repeated_uncharged() {
+    let world = World::with(Config { delivery_ms_max: 0, ..Config::default() }).await;
+    world.publish("one", ONE).await;
+    let id = world.start_workflow("one", json!({})).await;
+    let mut worker = Worker::new(&world, "w", &["echo"]).await;
+    let lost = worker.next().await;
+    // One inventory may have crossed the delivery.
+    worker.renew(&[]).await.expect("renewed");
+    worker.renew(&[&lost]).await.expect("renewed");
+    worker.renew(&[]).await.expect("renewed");
+    assert_eq!(world.get(&id).await.tasks[0].losses, 0);
+    let again = eventually("the task comes again", async || {
+        worker.renew(&[]).await.expect("renewed");
+        worker.idle_for(std::time::Duration::from_millis(5)).await.pop()
+    })
+    .await;
+    assert!(again.attempt > 1);
+    let healing = world.healing(&id).await;
+    assert_eq!(healing.signal(), Signal::LostDelivery);
+    assert_eq!(world.get(&id).await.tasks[0].losses, 0, "uncharged");
+    assert_eq!(worker.complete(&lost, json!(1)).await, Acceptance::Stale);
+}
+
+#[tokio::test]
+async fn a_lease_that_nobody_renews_runs_out() {
+    let config = Config { lease_ms: 300, sweep_ms: 50, ..Config::default() };
+    let world = World::with(config).await;
+    world.publish("one", ONE).await;
+    let id = world.start_workflow("one", json!({})).await;
+    let mut dead = Worker::new(&world, "dead", &["echo"]).await;
+    let lost = dead.next().await;
+    let mut alive = Worker::new(&world, "alive", &["echo"]).await;
+    let again = eventually("the task runs elsewhere", async || {
+        alive.renew(&[]).await.expect("its lease is renewed");
+        alive.idle_for(std::time::Duration::from_millis(20)).await.pop()
+    })
+    .await;
+    assert_eq!(again.attempt, 2);
+    let healing = world.healing(&id).await;
+    assert_eq!((healing.signal(), &*healing.new_worker), (Signal::LeaseExpired, "alive"));
+    assert_eq!(alive.complete(&again, json!(1)).await, Acceptance::Accepted);
+    assert_eq!(dead.complete(&lost, json!(2)).await, Acceptance::Stale);
+    assert_eq!(world.output(&id).await, json!(1));
+    let lost = world.history(&id).await.into_iter().filter(|e| kind(e) == "AttemptLost").count();
+    assert_eq!(lost, 1);
+}
+
+#[tokio::test]
+async fn a_goodbye_hands_back_uncharged_and_keeps_the_checkpoint() {
+    let world = World::new().await;
+    world.publish("one", ONE).await;
+    let id = world.start_workflow("one", json!({})).await;
+    let mut first = Worker::new(&world, "first", &["echo"]).await;
+    let task = first.next().await;
+    let mut second = Worker::new(&world, "second", &["echo"]).await;
+    let checkpoint = Some(payload(&json!({"at": 3})));
+    let release = Release { reason: "drain".to_owned(), checkpoint };
+    assert_eq!(
+        first.report(vec![result(&task, Outcome::Release(release))]).await[0],
+        Acceptance::Accepted
+    );
+    let again = second.next().await;
+    assert_eq!(crate::world::json(again.checkpoint.clone()), json!({"at": 3}));
+    second.close().await;
+    // Who handed back takes more once it says that it is there.
+    first.renew(&[]).await.expect("renewed");
+    let last = first.next().await;
+    assert_eq!(last.attempt, 3);
+    assert_eq!(world.get(&id).await.tasks[0].losses, 0);
+    assert_eq!(world.healing(&id).await.signal(), Signal::Drained);
+    first.complete(&last, json!(1)).await;
+    assert_eq!(world.output(&id).await, json!(1));
+}
+
+/// Loses a task with one worker after the other; answers how many losses it took until it faulted.
+async fn lose(world: &World, id: &str, workers: &[&str]) -> usize {
+    for (losses, name) in workers.iter().enumerate() {
+        if world.get(id).await.phase() == Phase::Faulted {
+            return losses;
+        }
+        let incarnation = format!("{losses:03}");
+        let mut worker =
+            Worker::open(world, hello(name, &incarnation, &["echo"])).await.expect("a session");
+        worker.next().await;
+        pronounce_dead(world, &worker).await;
+        eventually("the loss is known", async || {
+            let workflow = world.get(id).await;
+            (workflow.tasks[0].losses as usize > losses).then_some(())
+        })
+        .await;
+    }
+    assert_eq!(world.get(id).await.phase(), Phase::Faulted, "{workers:?}");
+    workers.len()
+}
+
+#[tokio::test]
+async fn poison_is_quarantined_after_three_losses_on_two_workers_or_six_on_one() {
+    for (workers, expected) in [(&["a", "b", "a", "b"][..], 3), (&["a"; 8][..], 6)] {
+        let world = World::new().await;
+        world.publish("one", ONE).await;
+        let id = world.start_workflow("one", json!({})).await;
+        assert_eq!(lose(&world, &id, workers).await, expected);
+        let error = world.get(&id).await.error.expect("an error");
+        assert!(error.r#type.contains("quarantined"), "{error:?}");
+        let healings = world.healings().await;
+        assert_eq!(healings.last().expect("told").action(), HealingAction::Quarantined);
+        // Every healing that was begun is complete.
+        let last = |healing: &planaria_proto::types::v1::Healing| {
+            healings.iter().rev().find(|other| other.id == healing.id).cloned()
+        };
+        let open = healings.iter().filter(|h| last(h).is_some_and(|h| h.healed_at.is_none()));
+        assert_eq!(open.count(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_retry_that_nobody_decides_is_decided_by_the_policy() {
+    let config = Config { retry_grace_ms: 50, reconcile_ms: 50, ..Config::default() };
+    let world = World::with(config).await;
+    let tasks = "- a:
+    call: echo
+    metadata:
+      planaria:
+        retry: { delay: PT0.1S, attempts: 2 }";
+    world.publish("two-tries", tasks).await;
+    let id = world.start_workflow("two-tries", json!({})).await;
+    let mut worker = Worker::new(&world, "w", &["echo"]).await;
+    let task = worker.next().await;
+    let failure = Failure { retryable: true, ..Failure::default() };
+    worker.report(vec![result(&task, Outcome::Failure(failure))]).await;
+    let again = worker.next().await;
+    assert_eq!(again.attempt, 2);
+    let healing = world.healing(&id).await;
+    assert_eq!(healing.action(), HealingAction::RetryQueued);
+    worker.fail(&again, false).await;
+    let faulted = world.until(&id, Phase::Faulted).await;
+    assert_eq!(faulted.error.expect("an error").title, "no");
+}

@@ -1,0 +1,18 @@
+//! The orchestrator as its clients and workers see it: served in this process, over gRPC.
+
+#![allow(clippy::panic, reason = "helpers of tests fail by panicking")]
+
+mod bad_input;
+mod ctk;
+mod events;
+mod following;
+mod losses;
+mod outage;
+mod reconciler;
+mod rerun;
+mod restart;
+mod sessions;
+mod starting;
+mod steering;
+mod worker;
+mod world;
