@@ -67,7 +67,10 @@ async fn a_published_event_reaches_everyone_who_listens_now() {
 async fn what_one_workflow_emits_another_hears() {
     let world = World::new().await;
     world.publish("listen", LISTEN).await;
-    let emit = "- a: { emit: { event: { with: { type: paid, source: 'https://a.example/', data: '${ . }' } } } }";
+    let emit = "- a:
+    emit:
+      event:
+        with: { type: paid, source: 'https://a.example/', data: '${ . }' }";
     world.publish("emit", emit).await;
     let id = world.start_workflow("listen", json!({})).await;
     world.until(&id, Phase::Waiting).await;
