@@ -119,6 +119,7 @@ impl Engine {
 fn summary(row: &TaskRow, loss: &Loss, quarantined: bool) -> String {
     let (worker, function) = (&loss.worker, &row.function);
     let known = match loss.cause {
+        _ if worker.is_empty() => loss.detail.clone(),
         LossCause::StreamLost => format!("worker {worker} was gone from one moment to the next"),
         LossCause::HeartbeatsStopped => format!("worker {worker} stopped beating"),
         LossCause::LeaseExpired => format!("nobody renewed the lease of worker {worker}"),

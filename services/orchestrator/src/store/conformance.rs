@@ -72,6 +72,16 @@ pub(super) fn task(workflow: Uuid, frame: u32, state: TaskState) -> TaskRow {
     }
 }
 
+fn session(worker: &str, incarnation: &str) -> SessionRow {
+    SessionRow {
+        id: Uuid::now_v7(),
+        worker_id: worker.to_owned(),
+        incarnation: incarnation.to_owned(),
+        announcement: Bytes::from_static(b"\x00\xff"),
+        lease_until_ms: 1_000,
+    }
+}
+
 async fn entry_count(store: &dyn WorkflowStore) -> usize {
     store.log_entries(Position::default(), u32::MAX, 10_000).await.expect("read").0.len()
 }
@@ -84,13 +94,7 @@ pub(super) async fn commits_are_all_or_nothing(store: &dyn WorkflowStore) {
     whole.tasks.push((FrameId(2), Some(task(good.id, 2, TaskState::Queued))));
     whole.timers.push(((FrameId(3), Timer::Wait), Some(1)));
     whole.listeners.push((FrameId(4), Some("t".to_owned())));
-    let session = SessionRow {
-        id: Uuid::now_v7(),
-        worker_id: "all-or-nothing".to_owned(),
-        incarnation: "1".to_owned(),
-        announcement: Bytes::from_static(b"hello"),
-        lease_until_ms: 1,
-    };
+    let session = session("all-or-nothing", "1");
     let healing = Healing { id: "all-or-nothing".to_owned(), ..Healing::default() };
     let writes = [
         write(whole),
@@ -257,13 +261,6 @@ pub(super) async fn records_are_read_behind_a_number(store: &dyn WorkflowStore) 
 }
 
 pub(super) async fn sessions_come_and_go(store: &dyn WorkflowStore) {
-    let session = |worker: &str, incarnation: &str| SessionRow {
-        id: Uuid::now_v7(),
-        worker_id: worker.to_owned(),
-        incarnation: incarnation.to_owned(),
-        announcement: Bytes::from_static(b"\x00\xff"),
-        lease_until_ms: 1_000,
-    };
     let (first, second, other) = (session("w", "1"), session("w", "2"), session("v", "1"));
     let opened = [Write::SessionOpened(first.clone()), Write::SessionOpened(other.clone())];
     store.commit(&opened).await.expect("committed");
@@ -396,13 +393,7 @@ pub(super) async fn lists_are_filtered_and_paged(store: &dyn WorkflowStore) {
 
 /// Workflows in every phase that have what belongs there, and in some phases what does not.
 pub(super) async fn bad_states_are_found_and_good_ones_are_not(store: &dyn WorkflowStore) {
-    let session = SessionRow {
-        id: Uuid::now_v7(),
-        worker_id: "w".to_owned(),
-        incarnation: "1".to_owned(),
-        announcement: Bytes::new(),
-        lease_until_ms: 1,
-    };
+    let session = session("w", "1");
     let mut writes = vec![Write::SessionOpened(session.clone())];
     let mut make = |phase: Phase, fill: &dyn Fn(&mut StepWrite)| {
         let row = row(phase);
