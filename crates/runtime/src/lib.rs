@@ -16,6 +16,7 @@ pub mod limits;
 pub mod metrics;
 pub mod server;
 pub mod service;
+pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
 
@@ -29,3 +30,4 @@ pub use limits::{ClientLimits, ServerLimits};
 pub use metrics::Metrics;
 pub use server::serve;
 pub use service::{BackgroundTask, Deps, Service};
+pub use settings::{BusSettings, StoreSettings};

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-use crate::{Directory, Health, Metrics};
+use crate::{BusSettings, Directory, Health, Metrics, StoreSettings};
 
 /// What a host gives every service it builds.
 #[derive(Debug, Clone)]
@@ -17,8 +17,30 @@ pub struct Deps {
     pub directory: Directory,
     /// Where the service may keep its files.
     pub data_dir: PathBuf,
+    /// Where its store is.
+    pub store: StoreSettings,
+    /// Where the bus is.
+    pub bus: BusSettings,
     /// Cancelled when the service is to end; the token that [`crate::serve`] gets.
     pub stop: CancellationToken,
+}
+
+impl Deps {
+    /// The parts that every host must say; the store is SQLite in the folder, the bus in-process.
+    #[must_use]
+    pub fn new(
+        directory: Directory,
+        data_dir: impl Into<PathBuf>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            directory,
+            data_dir: data_dir.into(),
+            store: StoreSettings::default(),
+            bus: BusSettings::default(),
+            stop,
+        }
+    }
 }
 
 /// A built service, not yet served: what it answers, what it does by itself, how it feels.

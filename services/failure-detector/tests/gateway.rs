@@ -23,7 +23,7 @@ fn gateway(listener: TcpListener, mesh: &Mesh) -> Gateway {
     let directory = Directory::new(ClientLimits::default());
     directory.set("failure-detector", [format!("http://{}", mesh.address)]).unwrap();
     let stop = CancellationToken::new();
-    let deps = Deps { directory, data_dir: "unused".into(), stop: stop.clone() };
+    let deps = Deps::new(directory, "unused", stop.clone());
     let address = listener.local_addr().unwrap();
     let door = planaria_gateway::build(planaria_gateway::Config::default(), deps).unwrap();
     let running = Running(tokio::spawn(door.serve(listener, None)));

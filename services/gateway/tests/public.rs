@@ -104,11 +104,8 @@ async fn health_is_told_until_the_gateway_drains() {
 
 #[tokio::test]
 async fn beyond_loopback_it_is_refused_to_listen_unless_told_in_so_many_words() {
-    let deps = || Deps {
-        directory: Directory::new(ClientLimits::default()),
-        data_dir: "unused".into(),
-        stop: tokio_util::sync::CancellationToken::new(),
-    };
+    let directory = || Directory::new(ClientLimits::default());
+    let deps = || Deps::new(directory(), "unused", tokio_util::sync::CancellationToken::new());
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let door = planaria_gateway::build(Config::default(), deps()).unwrap();
     let error = soon(door.serve(listener, None)).await.unwrap_err();

@@ -27,7 +27,7 @@ use crate::store::HealingStore;
 /// The store cannot be opened or read.
 pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let mut service = Service::new(crate::NAME);
-    let Deps { directory, data_dir, stop } = deps;
+    let Deps { directory, data_dir, stop, .. } = deps;
     let path = data_dir.join(format!("{}.db", crate::NAME));
     let store = Arc::new(SqliteHealingStore::open(&path, &config.store).await?);
     let start = store.position().await?.map_or(Start::Oldest, Start::After);

@@ -27,7 +27,7 @@ struct Served {
 
 fn deps(stop: &CancellationToken) -> Deps {
     let directory = Directory::new(ClientLimits::default());
-    Deps { directory, data_dir: "unused".into(), stop: stop.clone() }
+    Deps::new(directory, "unused", stop.clone())
 }
 
 async fn serve(engine: &Engine, change: impl FnOnce(&mut Config)) -> Served {

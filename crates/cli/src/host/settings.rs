@@ -1,17 +1,19 @@
 //! The settings of a hosting process: those of the services are their own.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use planaria_runtime::config::Source;
 use planaria_runtime::telemetry::Telemetry;
-use planaria_runtime::{ClientLimits, Directory, ServerLimits};
+use planaria_runtime::{BusSettings, ClientLimits, Deps, Directory, ServerLimits, StoreSettings};
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 
 use super::services::SERVICES;
 use crate::Error;
 
 /// Sections that belong to the process.
-const SECTIONS: [&str; 4] = ["client", "directory", "server", "telemetry"];
+const SECTIONS: [&str; 6] = ["bus", "client", "directory", "server", "store", "telemetry"];
 
 /// Where a service listens: `http://host:port`, or a list of such.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +33,10 @@ pub(super) struct Settings {
     /// The limits of the connections between services.
     client: ClientLimits,
     pub(super) telemetry: Telemetry,
+    /// Where the services keep what they own.
+    store: StoreSettings,
+    /// Where the bus is.
+    bus: BusSettings,
 }
 
 impl Settings {
@@ -50,7 +56,20 @@ impl Settings {
             server: source.section("server")?,
             client: source.section("client")?,
             telemetry: source.section("telemetry")?,
+            store: source.section("store")?,
+            bus: source.section("bus")?,
         })
+    }
+
+    /// What every service of this process is given.
+    pub(super) fn deps(
+        &self,
+        directory: Directory,
+        data_dir: PathBuf,
+        stop: CancellationToken,
+    ) -> Deps {
+        let (store, bus) = (self.store.clone(), self.bus.clone());
+        Deps { store, bus, ..Deps::new(directory, data_dir, stop) }
     }
 
     /// The directory they describe. Must be called inside a tokio runtime.

@@ -170,7 +170,7 @@ pub(crate) async fn start_detector(
     on: TcpListener,
 ) -> Running {
     let stop = CancellationToken::new();
-    let deps = Deps { directory, data_dir: std::env::temp_dir(), stop };
+    let deps = Deps::new(directory, std::env::temp_dir(), stop);
     let service = build(config, deps).await.unwrap();
     serve(service, on).await
 }

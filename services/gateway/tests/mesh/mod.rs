@@ -114,7 +114,7 @@ pub(crate) async fn gateway(
         directory.set(name, addresses.map(|(_, address)| format!("http://{address}"))).unwrap();
     }
     let stop = CancellationToken::new();
-    let deps = Deps { directory, data_dir: "unused".into(), stop: stop.clone() };
+    let deps = Deps::new(directory, "unused", stop.clone());
     let listener = listen().await;
     let address = listener.local_addr().unwrap();
     let door = planaria_gateway::build(config, deps).unwrap();

@@ -38,7 +38,7 @@ impl Scene {
         let stop = CancellationToken::new();
         let directory = self.mesh.directory();
         let data_dir = self.data_dir.path().to_owned();
-        let deps = Deps { directory, data_dir, stop: stop.clone() };
+        let deps = Deps::new(directory, data_dir, stop.clone());
         let service = planaria_monitoring::build(self.config.clone(), deps).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

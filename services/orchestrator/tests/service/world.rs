@@ -242,7 +242,7 @@ impl Running {
         let token = stop.clone();
         let served = runtime.spawn(async move {
             let directory = Directory::new(ClientLimits::default());
-            let deps = Deps { directory, data_dir, stop: token.clone() };
+            let deps = Deps::new(directory, data_dir, token.clone());
             let service = planaria_orchestrator::build(config, deps).await.expect("builds");
             let listener = TcpListener::from_std(listener).expect("a listener");
             let _ = ready.send(());

@@ -41,11 +41,7 @@ impl Scene {
 
     pub(crate) async fn start(&mut self) -> RetryServiceClient<Channel> {
         let stop = CancellationToken::new();
-        let deps = Deps {
-            directory: self.mesh.directory(),
-            data_dir: self.data_dir.path().to_owned(),
-            stop: stop.clone(),
-        };
+        let deps = Deps::new(self.mesh.directory(), self.data_dir.path(), stop.clone());
         let service = planaria_retry_engine::build(self.config.clone(), deps).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -1,0 +1,79 @@
+//! Settings that every service has in common: where its store is, and where the bus is.
+
+use serde::{Deserialize, Serialize};
+
+/// Section `[store]`: where services keep what they own.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StoreSettings {
+    /// `postgres://user:password@host:port/database`: each service has a schema of its own in it.
+    /// Empty: a SQLite file for each service in the data folder.
+    pub url: String,
+    /// Connections of one service process to PostgreSQL.
+    pub connections_max: u32,
+    /// A connection must stand, or one of the pool become free, within this.
+    pub connect_ms_max: u64,
+    /// A statement that takes longer is cancelled by the server.
+    pub statement_ms_max: u64,
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            connections_max: 8,
+            connect_ms_max: 3_000,
+            statement_ms_max: 30_000,
+        }
+    }
+}
+
+impl StoreSettings {
+    /// Whether the store is PostgreSQL.
+    #[must_use]
+    pub const fn is_postgres(&self) -> bool {
+        !self.url.is_empty()
+    }
+}
+
+impl std::fmt::Debug for StoreSettings {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The URL holds a password.
+        formatter
+            .debug_struct("StoreSettings")
+            .field("is_postgres", &self.is_postgres())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Section `[bus]`: hints between processes. Without it they fall back to slow polls.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BusSettings {
+    /// `redis://:password@host:port/database`. Empty: a bus inside of the process.
+    pub url: String,
+    /// Starts every key in Redis, so that meshes can share a server.
+    pub prefix: String,
+    /// A connection must stand within this.
+    pub connect_ms_max: u64,
+    /// Entries kept in a stream, about.
+    pub stream_entries_max: u64,
+}
+
+impl Default for BusSettings {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            prefix: "planaria".into(),
+            connect_ms_max: 1_000,
+            stream_entries_max: 10_000,
+        }
+    }
+}
+
+impl std::fmt::Debug for BusSettings {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The URL may hold a password.
+        formatter.debug_struct("BusSettings").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
