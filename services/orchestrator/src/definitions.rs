@@ -15,7 +15,7 @@ use crate::store::{DefinitionKey, DefinitionRow, WorkflowStore};
 #[derive(Debug)]
 pub(crate) struct Definition {
     /// Its key.
-    pub key: DefinitionKey,
+    pub key: Arc<DefinitionKey>,
     /// As it was published.
     pub row: DefinitionRow,
     /// As it runs.
@@ -77,7 +77,7 @@ impl Definitions {
         let row = DefinitionRow { key: key.clone(), source, digest, published_at_ms: now_ms };
         let created = self.store.put_definition(&row).await?;
         let definition = if created {
-            Arc::new(Definition { key: key.clone(), row, compiled })
+            Arc::new(Definition { key: Arc::new(key.clone()), row, compiled })
         } else {
             let published = self.get(&key).await?;
             if published.row.digest != row.digest {
@@ -100,7 +100,7 @@ impl Definitions {
         let row = self.store.definition(key).await?;
         let row = row.ok_or_else(|| Error::DefinitionNotFound(key.clone()))?;
         let compiled = self.check(&row.source).await?.map_err(Error::DefinitionInvalid)?;
-        let definition = Arc::new(Definition { key: key.clone(), row, compiled });
+        let definition = Arc::new(Definition { key: Arc::new(key.clone()), row, compiled });
         self.remember(&definition);
         Ok(definition)
     }
@@ -158,7 +158,7 @@ impl Definitions {
         {
             cache.remove(&any);
         }
-        cache.insert(definition.key.clone(), definition.clone());
+        cache.insert((*definition.key).clone(), definition.clone());
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<DefinitionKey, Arc<Definition>>> {

@@ -22,7 +22,7 @@ use crate::engine::{self, Handle, Parts};
 use crate::error::Error;
 use crate::log::LogTail;
 use crate::meters::Meters;
-use crate::store::{SqliteWorkflowStore, WorkflowStore};
+use crate::store::{Holder, ShardRegistry, SqliteShardRegistry};
 use crate::token::Tokens;
 
 /// Largest message between services of the mesh: a batch of payloads.
@@ -35,8 +35,10 @@ const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let internal = |error: planaria_store::Error| Error::Internal(Box::new(error));
     let path = deps.data_dir.join("orchestrator.db");
-    let store = SqliteWorkflowStore::open(&path).await.map_err(internal)?;
-    let store: Arc<dyn WorkflowStore> = Arc::new(store);
+    let registry = SqliteShardRegistry::open(&path).await.map_err(internal)?;
+    let holder = Holder { id: Uuid::now_v7().to_string(), address: String::new() };
+    let held = registry.create(&holder).await?.ok_or(Error::Unavailable)?;
+    let store = registry.store(held.shard, held.log);
     let definitions = Arc::new(Definitions::new(store.clone(), config.document_bytes_max));
     let tokens = Tokens::new(&store.token_secret().await?);
     let tail = LogTail::new(store.clone(), config.log_tail_max);

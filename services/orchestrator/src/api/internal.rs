@@ -9,8 +9,7 @@ use planaria_proto::orchestrator::v1::orchestrator_service_server::OrchestratorS
 use planaria_proto::orchestrator::v1::report_verdicts_request::Verdict;
 use planaria_proto::orchestrator::v1::*;
 use planaria_proto::types::v1::Healing;
-use planaria_proto::workflow::v1::HistoryRecord;
-use planaria_proto::workflow::v1::history_event::Event;
+use planaria_proto::workflow::v1::{HistoryRecord, WorkflowFaulted};
 use planaria_runtime::clock::now_ms;
 use prost::Message;
 use tokio::sync::{mpsc, oneshot};
@@ -21,7 +20,7 @@ use uuid::Uuid;
 use super::task::session_id;
 use super::{Api, page_size, workflow_id};
 use crate::convert::attempt::cause;
-use crate::convert::{duration, history, milliseconds, timestamp};
+use crate::convert::{duration, milliseconds, timestamp};
 use crate::engine::{Attempted, Command, RetryDecision, VerdictItem, settled};
 use crate::error::Error;
 use crate::store::{LogEntry, Position, Subject, TaskKey};
@@ -151,21 +150,16 @@ impl OrchestratorService for Api {
         let rows = self.store.faulted(after, limit).await.map_err(Error::from)?;
         let mut workflows = Vec::with_capacity(rows.len());
         for row in rows {
-            let mut faulted = Faulted {
+            let fault = row.fault.map(WorkflowFaulted::decode).transpose();
+            let fault = fault.map_err(|error| Error::Corrupt(error.to_string()))?;
+            let fault = fault.unwrap_or_default();
+            workflows.push(Faulted {
                 workflow_id: row.id.to_string(),
                 definition: Some(super::definition::reference(&row.definition)),
                 at: row.ended_at_ms.map(timestamp),
-                ..Faulted::default()
-            };
-            let records = self.store.records(row.id, 0, u32::MAX).await.map_err(Error::from)?;
-            let events = history::events(&records).unwrap_or_default();
-            if let Some(Event::WorkflowFaulted(fault)) =
-                events.into_iter().next_back().and_then(|event| event.event)
-            {
-                faulted.task = fault.task;
-                faulted.error = fault.error;
-            }
-            workflows.push(faulted);
+                task: fault.task,
+                error: fault.error,
+            });
         }
         Ok(Response::new(ListFaultedResponse { workflows }))
     }
@@ -203,7 +197,7 @@ impl Api {
                 continue;
             }
             told = last;
-            let records = match self.records(&entries).await {
+            let records = match Self::records(&entries) {
                 Ok(records) => records,
                 Err(error) => {
                     let _ = to_client.send(Err(error.into())).await;
@@ -237,14 +231,15 @@ impl Api {
         }
     }
 
-    async fn records(&self, entries: &[std::sync::Arc<LogEntry>]) -> Result<Vec<LogRecord>, Error> {
+    fn records(entries: &[std::sync::Arc<LogEntry>]) -> Result<Vec<LogRecord>, Error> {
         let corrupt = |error: prost::DecodeError| Error::Corrupt(error.to_string());
         let mut records = Vec::with_capacity(entries.len());
         for entry in entries {
             let body = match entry.subject {
                 Subject::Workflow { id, .. } => {
                     let record = HistoryRecord::decode(entry.body.clone()).map_err(corrupt)?;
-                    let definition = self.definition_of(id).await?;
+                    let definition = entry.definition.as_deref();
+                    let definition = definition.map(super::definition::reference);
                     let workflow_id = id.to_string();
                     let record = Some(record);
                     Body::Workflow(WorkflowRecord { workflow_id, definition, record })
@@ -258,20 +253,15 @@ impl Api {
             };
             records.push(LogRecord {
                 position: Some(position(entry.position)),
-                namespace: "default".to_owned(),
+                namespace: entry
+                    .definition
+                    .as_ref()
+                    .map_or_else(String::new, |key| key.namespace.clone()),
                 at: Some(timestamp(entry.at_ms)),
                 body: Some(body),
             });
         }
         Ok(records)
-    }
-
-    async fn definition_of(
-        &self,
-        id: Uuid,
-    ) -> Result<Option<planaria_proto::types::v1::DefinitionReference>, Error> {
-        let row = self.store.workflow_row(id).await?;
-        Ok(row.map(|row| super::definition::reference(&row.definition)))
     }
 }
 

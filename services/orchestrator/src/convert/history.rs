@@ -31,6 +31,16 @@ pub(crate) fn encode(graph: &Graph, first_seq: u64, at_ms: u64, facts: &[Fact]) 
     Bytes::from(record.encode_to_vec())
 }
 
+/// What a workflow faulted with, if these facts end with its fault: an encoded `WorkflowFaulted`.
+#[must_use]
+pub(crate) fn fault(graph: &Graph, facts: &[Fact]) -> Option<Bytes> {
+    let last = facts.iter().rfind(|fact| matches!(fact, Fact::WorkflowFaulted { .. }))?;
+    match event(graph, last) {
+        Event::WorkflowFaulted(fault) => Some(Bytes::from(fault.encode_to_vec())),
+        _ => None,
+    }
+}
+
 /// Decodes stored records to the events that clients see, numbered and dated.
 ///
 /// # Errors

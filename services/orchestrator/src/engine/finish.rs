@@ -12,7 +12,7 @@ use super::dispatch::call_of;
 use super::entry::{Entry, Mail, MailKind, Settle, Work};
 use crate::convert::history;
 use crate::store::{
-    RecordWrite, StepWrite, TaskKey, TaskRow, TaskState, TimerKey, WorkflowRow, Write,
+    PhaseChange, RecordWrite, StepWrite, TaskKey, TaskRow, TaskState, TimerKey, WorkflowRow, Write,
 };
 
 /// Rows that a step changes.
@@ -249,8 +249,13 @@ impl Engine {
         let phase = entry.phase();
         let ended = entry.ended(id);
         let over = ended.is_some();
-        let phase_change =
-            (phase != entry.shown || created).then_some((phase, over.then_some(now_ms)));
+        let phase_change = (phase != entry.shown || created).then(|| PhaseChange {
+            phase,
+            ended_at_ms: over.then_some(now_ms),
+            fault: (phase == Phase::Faulted)
+                .then(|| history::fault(&entry.workflow.graph, facts))
+                .flatten(),
+        });
         let was = std::mem::replace(&mut entry.shown, phase);
         let record = self.record_of(entry, id, facts, now_ms);
         let may_listen = !facts.is_empty() || changed.all;
@@ -309,7 +314,8 @@ impl Engine {
         {
             self.gathering.watched(id).events.extend(events);
         }
-        Some(RecordWrite { first_seq, at_ms: now_ms, topics: history::topics(facts), body })
+        let (topics, definition) = (history::topics(facts), entry.definition.key.clone());
+        Some(RecordWrite { first_seq, at_ms: now_ms, topics, definition, body })
     }
 
     fn created_row(&mut self, entry: &mut Entry, id: Uuid, now_ms: u64) -> WorkflowRow {
@@ -317,12 +323,13 @@ impl Engine {
         let (idempotency_key, start_digest) = entry.start_key.take().unzip();
         WorkflowRow {
             id,
-            definition: entry.definition.key.clone(),
+            definition: (*entry.definition.key).clone(),
             phase: entry.shown,
             started_at_ms: now_ms,
             ended_at_ms: None,
             idempotency_key,
             start_digest,
+            fault: None,
         }
     }
 

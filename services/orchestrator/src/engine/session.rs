@@ -130,6 +130,7 @@ impl Engine {
             incarnation: request.incarnation.clone(),
             announcement: request.encode_to_vec().into(),
             lease_until_ms: now_ms() + self.parts.config.lease_ms,
+            is_lent: false,
         };
         tracing::info!(session = %id, worker = row.worker_id, "session opened");
         self.add_session(id, request, row.lease_until_ms);

@@ -1,5 +1,7 @@
 //! What every store promises, one function each. Every adapter runs all of them.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use planaria_kernel::workflow::{FrameId, Timer};
 use planaria_proto::types::v1::{Healing, Phase, Signal};
@@ -7,9 +9,9 @@ use prost::Message;
 use uuid::Uuid;
 
 use super::{
-    DefinitionKey, DefinitionRow, Position, RecordWrite, SessionRow, StepWrite, StoreError,
-    Subject, TaskKey, TaskRow, TaskState, TimerKey, WorkflowFilter, WorkflowRow, WorkflowStore,
-    Write,
+    DefinitionKey, DefinitionRow, PhaseChange, Position, RecordWrite, SessionRow, StepWrite,
+    StoreError, Subject, TaskKey, TaskRow, TaskState, TimerKey, WorkflowFilter, WorkflowRow,
+    WorkflowStore, Write,
 };
 
 pub(super) fn row(phase: Phase) -> WorkflowRow {
@@ -22,6 +24,7 @@ pub(super) fn row(phase: Phase) -> WorkflowRow {
         ended_at_ms: None,
         idempotency_key: None,
         start_digest: None,
+        fault: None,
     }
 }
 
@@ -40,7 +43,13 @@ pub(super) fn step(workflow: Uuid) -> StepWrite {
 }
 
 pub(super) fn record(first_seq: u64, body: &'static str) -> Option<RecordWrite> {
-    Some(RecordWrite { first_seq, at_ms: 5, topics: 2, body: Bytes::from_static(body.as_bytes()) })
+    let definition = Arc::new(row(Phase::Running).definition);
+    let body = Bytes::from_static(body.as_bytes());
+    Some(RecordWrite { first_seq, at_ms: 5, topics: 2, definition, body })
+}
+
+fn phase(phase: Phase, ended_at_ms: Option<u64>) -> PhaseChange {
+    PhaseChange { phase, ended_at_ms, fault: None }
 }
 
 pub(super) fn created(row: &WorkflowRow) -> StepWrite {
@@ -79,6 +88,7 @@ fn session(worker: &str, incarnation: &str) -> SessionRow {
         incarnation: incarnation.to_owned(),
         announcement: Bytes::from_static(b"\x00\xff"),
         lease_until_ms: 1_000,
+        is_lent: false,
     }
 }
 
@@ -122,7 +132,7 @@ pub(super) async fn the_fence_lets_one_of_two_steps_through(store: &dyn Workflow
     store.commit(&[write(second.clone())]).await.expect("committed");
     let late = StepWrite {
         record: record(2, "late"),
-        phase: Some((Phase::Completed, Some(9))),
+        phase: Some(phase(Phase::Completed, Some(9))),
         tasks: vec![(FrameId(2), Some(task(row.id, 2, TaskState::Queued)))],
         ..step(row.id)
     };
@@ -142,7 +152,7 @@ pub(super) async fn the_fence_lets_one_of_two_steps_through(store: &dyn Workflow
 pub(super) async fn the_last_word_on_a_row_counts(store: &dyn WorkflowStore) {
     let row = row(Phase::Running);
     let mut first = created(&row);
-    first.phase = Some((Phase::Running, None));
+    first.phase = Some(phase(Phase::Running, None));
     first.tasks = vec![
         (FrameId(1), Some(task(row.id, 1, TaskState::Queued))),
         (FrameId(2), Some(task(row.id, 2, TaskState::Queued))),
@@ -157,7 +167,7 @@ pub(super) async fn the_last_word_on_a_row_counts(store: &dyn WorkflowStore) {
     let claimed = task(row.id, 1, TaskState::Running);
     let second = StepWrite {
         record: record(2, "second"),
-        phase: Some((Phase::Waiting, None)),
+        phase: Some(phase(Phase::Waiting, None)),
         tasks: vec![(FrameId(2), None), (FrameId(3), Some(task(row.id, 3, TaskState::RetryWait)))],
         timers: vec![((FrameId(1), Timer::Wait), Some(11)), ((FrameId(2), Timer::Wait), None)],
         listeners: vec![(FrameId(1), None), (FrameId(2), Some("c".to_owned()))],

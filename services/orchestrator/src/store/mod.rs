@@ -3,6 +3,9 @@
 #[cfg(test)]
 mod conformance;
 mod rows;
+#[cfg(test)]
+mod shard_conformance;
+mod shards;
 mod sqlite;
 
 use std::collections::BTreeSet;
@@ -13,10 +16,11 @@ use planaria_proto::types::v1::Phase;
 use uuid::Uuid;
 
 pub(crate) use rows::{
-    DefinitionKey, DefinitionRow, LogEntry, Position, RecordWrite, SessionRow, StepWrite, Subject,
-    TaskKey, TaskRow, TaskState, TimerKey, WorkflowRow, Write,
+    DefinitionKey, DefinitionRow, LogEntry, PhaseChange, Position, RecordWrite, SessionRow,
+    StepWrite, Subject, TaskKey, TaskRow, TaskState, TimerKey, WorkflowRow, Write,
 };
-pub(crate) use sqlite::SqliteWorkflowStore;
+pub(crate) use shards::{Holder, Shard, ShardRegistry, ShardRow};
+pub(crate) use sqlite::SqliteShardRegistry;
 
 /// Why the store could not do something.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +28,9 @@ pub enum StoreError {
     /// Somebody else committed first: a history number, session or key is taken.
     #[error("a conflicting change was committed before")]
     Conflict,
+    /// Another engine works on the shard now: nothing more is committed by this one.
+    #[error("another orchestrator has taken the shard over")]
+    Fenced,
     /// The store will never take what was written: it is too large, or breaks a rule.
     #[error("the store refused the change")]
     Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -71,14 +78,19 @@ pub(crate) struct WorkflowFilter {
     pub limit: u32,
 }
 
-/// The orchestrator's store. Every method sees what was committed before it was called.
+/// The orchestrator's store, as the engine of one shard sees it. Every method sees what was
+/// committed before it was called.
+///
+/// What is open, sessions, healings under way and log entries are those of the shard; definitions,
+/// and workflows by id, key or condition, are everybody's.
 #[async_trait]
 pub(crate) trait WorkflowStore: Send + Sync {
-    /// The log that this start of the orchestrator writes.
+    /// The log that this engine writes; logs of a shard are numbered in the order they began.
     fn log(&self) -> u64;
-    /// The last position that is committed in the log that this start writes.
+    /// The last position that is committed in the log that this engine writes.
     async fn log_end(&self) -> Result<Position, StoreError>;
     /// Commits all of it in one transaction, or none. Answers the log entries it made, in order.
+    /// Fails with [`StoreError::Fenced`] if the log is not the shard's any more.
     async fn commit(&self, writes: &[Write]) -> Result<Vec<LogEntry>, StoreError>;
 
     /// Publishes a definition. `false` if the key is taken (perhaps by the same document).
@@ -96,7 +108,7 @@ pub(crate) trait WorkflowStore: Send + Sync {
     async fn workflow(&self, id: Uuid) -> Result<Option<StoredWorkflow>, StoreError>;
     /// A workflow's row.
     async fn workflow_row(&self, id: Uuid) -> Result<Option<WorkflowRow>, StoreError>;
-    /// The workflow that an idempotency key started.
+    /// The workflow that an idempotency key started, in whichever shard.
     async fn workflow_by_key(&self, key: &str) -> Result<Option<WorkflowRow>, StoreError>;
     /// Workflows, newest first.
     async fn workflows(&self, filter: &WorkflowFilter) -> Result<Vec<WorkflowRow>, StoreError>;
@@ -130,8 +142,10 @@ pub(crate) trait WorkflowStore: Send + Sync {
         before_ms: u64,
         limit: u32,
     ) -> Result<Vec<(TimerKey, u64)>, StoreError>;
-    /// All sessions.
+    /// All sessions of the shard.
     async fn sessions(&self) -> Result<Vec<SessionRow>, StoreError>;
+    /// The session of a worker that is not lent, in whichever shard.
+    async fn session_of(&self, worker_id: &str) -> Result<Option<Uuid>, StoreError>;
     /// Healings that are under way.
     async fn open_healings(&self) -> Result<Vec<Bytes>, StoreError>;
 

@@ -1,5 +1,7 @@
 //! What the orchestrator stores, row by row.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use planaria_kernel::workflow::{FrameId, Timer};
 use planaria_proto::types::v1::{Healing, Phase, Signal};
@@ -46,6 +48,19 @@ pub(crate) struct WorkflowRow {
     pub idempotency_key: Option<String>,
     /// SHA-256 of definition and input, to tell a repeated start from another one.
     pub start_digest: Option<Vec<u8>>,
+    /// What it faulted with, while it is faulted: an encoded `WorkflowFaulted`.
+    pub fault: Option<Bytes>,
+}
+
+/// A workflow's phase, as it is from now on.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PhaseChange {
+    /// The phase.
+    pub phase: Phase,
+    /// When the workflow ended, in Unix milliseconds; `None` while it goes on.
+    pub ended_at_ms: Option<u64>,
+    /// What it faulted with, if it did: an encoded `WorkflowFaulted`.
+    pub fault: Option<Bytes>,
 }
 
 /// A function task that is open.
@@ -181,6 +196,8 @@ pub(crate) struct SessionRow {
     pub announcement: Bytes,
     /// Unix milliseconds.
     pub lease_until_ms: u64,
+    /// Whether it is lent: its worker's own session is in another shard.
+    pub is_lent: bool,
 }
 
 /// A position in the log.
@@ -203,6 +220,8 @@ pub(crate) struct LogEntry {
     pub topics: u32,
     /// What it is about.
     pub subject: Subject,
+    /// The definition of the workflow that it is about.
+    pub definition: Option<Arc<DefinitionKey>>,
     /// Encoded `HistoryRecord`, `Healing` or `SessionChange`, as the subject says.
     pub body: Bytes,
 }
@@ -263,8 +282,8 @@ pub(crate) struct StepWrite {
     pub workflow: Uuid,
     /// Its row, if it is new.
     pub created: Option<WorkflowRow>,
-    /// Its phase, if it changed, and when it ended.
-    pub phase: Option<(Phase, Option<u64>)>,
+    /// Its phase, if it changed.
+    pub phase: Option<PhaseChange>,
     /// What is appended to its history.
     pub record: Option<RecordWrite>,
     /// Whether all its task, timer and listener rows go, whatever the writer knows of them, before
@@ -289,6 +308,8 @@ pub(crate) struct RecordWrite {
     pub at_ms: u64,
     /// A bit for each topic.
     pub topics: u32,
+    /// The workflow's definition, for readers of the log.
+    pub definition: Arc<DefinitionKey>,
     /// Encoded `HistoryRecord`.
     pub body: Bytes,
 }

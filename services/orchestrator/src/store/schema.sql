@@ -42,7 +42,9 @@ CREATE TABLE workflows (
     started_at_ms INTEGER NOT NULL,
     ended_at_ms INTEGER,
     idempotency_key TEXT,
-    start_digest BLOB
+    start_digest BLOB,
+    -- An encoded WorkflowFaulted, while it is faulted.
+    fault BLOB
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX workflows_key ON workflows (idempotency_key)
     WHERE idempotency_key IS NOT NULL;
@@ -92,7 +94,8 @@ CREATE TABLE sessions (
     worker_id TEXT NOT NULL UNIQUE,
     incarnation TEXT NOT NULL,
     announcement BLOB NOT NULL,
-    lease_until_ms INTEGER NOT NULL
+    lease_until_ms INTEGER NOT NULL,
+    is_lent INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE healings (

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use planaria_kernel::workflow::{FrameId, Timer};
 use planaria_proto::orchestrator::v1::{SessionChange, Topic};
-use planaria_proto::types::v1::{Healing, Phase};
+use planaria_proto::types::v1::Healing;
 use planaria_store::SqliteStore;
 use prost::Message;
 use sqlx::sqlite::SqliteArguments;
@@ -15,7 +15,8 @@ use uuid::Uuid;
 use super::position_number;
 use crate::store::rows::timer_number;
 use crate::store::{
-    LogEntry, Position, SessionRow, StoreError, Subject, TaskKey, TaskRow, WorkflowRow, Write,
+    LogEntry, PhaseChange, Position, SessionRow, StoreError, Subject, TaskKey, TaskRow,
+    WorkflowRow, Write,
 };
 
 /// Rows of one multi-row statement; a batch is cut into the largest that fit, so that few different
@@ -40,7 +41,7 @@ pub(super) async fn commit(
 struct Plan<'a> {
     log: Vec<LogEntry>,
     created: Vec<&'a WorkflowRow>,
-    phases: BTreeMap<Uuid, (Phase, Option<u64>)>,
+    phases: BTreeMap<Uuid, &'a PhaseChange>,
     cleared: BTreeSet<Uuid>,
     tasks_put: BTreeMap<TaskKey, &'a TaskRow>,
     tasks_gone: Vec<TaskKey>,
@@ -80,8 +81,8 @@ impl<'a> Plan<'a> {
         match write {
             Write::Step(step) => {
                 self.created.extend(&step.created);
-                if let Some(phase) = step.phase {
-                    self.phases.insert(step.workflow, phase);
+                if let Some(change) = &step.phase {
+                    self.phases.insert(step.workflow, change);
                 }
                 if step.cleared {
                     self.clear(step.workflow, tasks);
@@ -100,8 +101,15 @@ impl<'a> Plan<'a> {
                 if let Some(record) = &step.record {
                     let subject =
                         Subject::Workflow { id: step.workflow, first_seq: record.first_seq };
-                    let body = record.body.clone();
-                    self.append(log, last_seq, (record.at_ms, record.topics, subject, body));
+                    self.append(
+                        log,
+                        last_seq,
+                        (record.at_ms, record.topics, subject),
+                        record.body.clone(),
+                    );
+                    if let Some(entry) = self.log.last_mut() {
+                        entry.definition = Some(record.definition.clone());
+                    }
                 }
                 for healing in &step.healings {
                     self.add_healing(healing, log, last_seq);
@@ -152,18 +160,24 @@ impl<'a> Plan<'a> {
         self.healings.insert(&healing.id, healing);
         let at_ms = planaria_runtime::clock::now_ms();
         let body = Bytes::from(healing.encode_to_vec());
-        self.append(log, last_seq, (at_ms, 1 << Topic::Healing as u32, Subject::Healing, body));
+        self.append(log, last_seq, (at_ms, 1 << Topic::Healing as u32, Subject::Healing), body);
     }
 
     fn append_session(&mut self, log: u64, last_seq: u64, at_ms: u64, change: &SessionChange) {
         let body = Bytes::from(change.encode_to_vec());
-        self.append(log, last_seq, (at_ms, 1 << Topic::Session as u32, Subject::Session, body));
+        self.append(log, last_seq, (at_ms, 1 << Topic::Session as u32, Subject::Session), body);
     }
 
-    fn append(&mut self, log: u64, last_seq: u64, entry: (u64, u32, Subject, Bytes)) {
-        let (at_ms, topics, subject, body) = entry;
+    fn append(
+        &mut self,
+        log: u64,
+        last_seq: u64,
+        (at_ms, topics, subject): (u64, u32, Subject),
+        body: Bytes,
+    ) {
         let position = Position { log, seq: last_seq + self.log.len() as u64 + 1 };
-        self.log.push(LogEntry { position, at_ms, topics, subject, body });
+        let definition = None;
+        self.log.push(LogEntry { position, at_ms, topics, subject, definition, body });
     }
 
     async fn execute(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
@@ -192,8 +206,10 @@ impl<'a> Plan<'a> {
     }
 
     fn bind_workflow(&self, row: &&WorkflowRow, to: &mut SqliteArguments) -> Bound {
-        let (phase, ended) =
-            self.phases.get(&row.id).copied().unwrap_or((row.phase, row.ended_at_ms));
+        let (phase, ended, fault) = match self.phases.get(&row.id) {
+            Some(change) => (change.phase, change.ended_at_ms, &change.fault),
+            None => (row.phase, row.ended_at_ms, &row.fault),
+        };
         to.add(row.id)?;
         to.add(row.definition.namespace.clone())?;
         to.add(row.definition.name.clone())?;
@@ -202,16 +218,19 @@ impl<'a> Plan<'a> {
         to.add(row.started_at_ms as i64)?;
         to.add(ended.map(|at| at as i64))?;
         to.add(row.idempotency_key.clone())?;
-        to.add(row.start_digest.clone())
+        to.add(row.start_digest.clone())?;
+        to.add(fault.as_ref().map(|fault| fault.to_vec()))
     }
 
     async fn change_phases(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
         let created: BTreeSet<Uuid> = self.created.iter().map(|row| row.id).collect();
         let changed = self.phases.iter().filter(|(id, _)| !created.contains(*id));
-        for (id, (phase, ended_at_ms)) in changed {
-            sqlx::query("UPDATE workflows SET phase = ?, ended_at_ms = ? WHERE id = ?")
-                .bind(*phase as i32)
-                .bind(ended_at_ms.map(|at| at as i64))
+        let update = "UPDATE workflows SET phase = ?, ended_at_ms = ?, fault = ? WHERE id = ?";
+        for (id, change) in changed {
+            sqlx::query(update)
+                .bind(change.phase as i32)
+                .bind(change.ended_at_ms.map(|at| at as i64))
+                .bind(change.fault.as_ref().map(|fault| fault.to_vec()))
                 .bind(*id)
                 .execute(&mut *connection)
                 .await?;
@@ -282,7 +301,8 @@ impl<'a> Plan<'a> {
             to.add(row.worker_id.clone())?;
             to.add(row.incarnation.clone())?;
             to.add(row.announcement.to_vec())?;
-            to.add(row.lease_until_ms as i64)
+            to.add(row.lease_until_ms as i64)?;
+            to.add(row.is_lent)
         })
         .await?;
         for (id, until_ms) in &self.renewed {
@@ -308,7 +328,7 @@ struct ManyRows {
 
 const LOG: ManyRows = ManyRows { before: "INSERT INTO log VALUES ", columns: 7, after: "" };
 const WORKFLOWS: ManyRows =
-    ManyRows { before: "INSERT INTO workflows VALUES ", columns: 9, after: "" };
+    ManyRows { before: "INSERT INTO workflows VALUES ", columns: 10, after: "" };
 const TASKS: ManyRows =
     ManyRows { before: "INSERT OR REPLACE INTO tasks VALUES ", columns: 17, after: "" };
 const TASKS_GONE: ManyRows = ManyRows {
@@ -333,7 +353,7 @@ const LISTENERS_GONE: ManyRows = ManyRows {
 const HEALINGS: ManyRows =
     ManyRows { before: "INSERT OR REPLACE INTO healings VALUES ", columns: 3, after: "" };
 const SESSIONS: ManyRows =
-    ManyRows { before: "INSERT OR REPLACE INTO sessions VALUES ", columns: 5, after: "" };
+    ManyRows { before: "INSERT OR REPLACE INTO sessions VALUES ", columns: 6, after: "" };
 
 impl ManyRows {
     fn sql(self, rows: usize) -> String {

@@ -3,11 +3,12 @@
 mod commit;
 mod query;
 mod read;
+mod registry;
 mod rows;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
@@ -24,6 +25,8 @@ use super::{
 const MIGRATIONS: &[Migration] =
     &[Migration { name: "0001_orchestrator", sql: include_str!("../schema.sql") }];
 
+pub(crate) use registry::SqliteShardRegistry;
+
 /// The orchestrator's store in a SQLite file.
 pub(crate) struct SqliteWorkflowStore {
     store: SqliteStore,
@@ -32,21 +35,16 @@ pub(crate) struct SqliteWorkflowStore {
     last_seq: AtomicU64,
     /// Whether that number is known: after a failure it may or may not have moved.
     is_known: AtomicBool,
+    /// The log that may be written; 0 = none.
+    current: Arc<AtomicU64>,
 }
 
 impl SqliteWorkflowStore {
-    /// Opens the file, and begins a new log in it.
-    ///
-    /// # Errors
-    /// If the file cannot be opened or written.
-    pub(crate) async fn open(path: &Path) -> Result<Self, planaria_store::Error> {
-        let store = planaria_store::sqlite::open(path, MIGRATIONS).await?;
-        let log: i64 = sqlx::query_scalar("INSERT INTO logs DEFAULT VALUES RETURNING log")
-            .fetch_one(store.writer())
-            .await
-            .map_err(|source| planaria_store::Error::of(path, source))?;
-        let log = u64::try_from(log).unwrap_or_default();
-        Ok(Self { store, log, last_seq: AtomicU64::new(0), is_known: AtomicBool::new(true) })
+    /// The store as the writer of a log sees it. The log has just begun.
+    #[must_use]
+    const fn new(store: SqliteStore, log: u64, current: Arc<AtomicU64>) -> Self {
+        let (last_seq, is_known) = (AtomicU64::new(0), AtomicBool::new(true));
+        Self { store, log, last_seq, is_known, current }
     }
 }
 
@@ -97,6 +95,9 @@ impl WorkflowStore for SqliteWorkflowStore {
     }
 
     async fn commit(&self, writes: &[Write]) -> Result<Vec<LogEntry>, StoreError> {
+        if self.current.load(Ordering::Acquire) != self.log {
+            return Err(StoreError::Fenced);
+        }
         let last = self.log_end().await?.seq;
         // A failed commit may have been made nevertheless; the next one must ask.
         self.is_known.store(false, Ordering::Release);
@@ -199,6 +200,10 @@ impl WorkflowStore for SqliteWorkflowStore {
 
     async fn sessions(&self) -> Result<Vec<SessionRow>, StoreError> {
         read::sessions(&self.store).await
+    }
+
+    async fn session_of(&self, worker_id: &str) -> Result<Option<Uuid>, StoreError> {
+        read::session_of(&self.store, worker_id).await
     }
 
     async fn open_healings(&self) -> Result<Vec<Bytes>, StoreError> {

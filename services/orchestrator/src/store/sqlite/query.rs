@@ -163,7 +163,9 @@ pub(super) async fn log_entries(
     topics: u32,
     limit: u32,
 ) -> Result<(Vec<LogEntry>, Position), StoreError> {
-    let select = "SELECT * FROM log WHERE position > ? ORDER BY position LIMIT ?";
+    let select = "SELECT log.*, w.namespace, w.name, w.version
+        FROM log LEFT JOIN workflows w ON w.id = log.workflow_id
+        WHERE position > ? ORDER BY position LIMIT ?";
     let found = sqlx::query(select)
         .bind(position_number(after))
         .bind(limit)

@@ -163,6 +163,14 @@ pub(super) async fn sessions(store: &SqliteStore) -> Result<Vec<SessionRow>, Sto
     found.iter().map(rows::session).collect()
 }
 
+pub(super) async fn session_of(
+    store: &SqliteStore,
+    worker_id: &str,
+) -> Result<Option<Uuid>, StoreError> {
+    let select = "SELECT id FROM sessions WHERE worker_id = ? AND NOT is_lent";
+    Ok(sqlx::query_scalar(select).bind(worker_id).fetch_optional(store.readers()).await?)
+}
+
 pub(super) async fn open_healings(store: &SqliteStore) -> Result<Vec<Bytes>, StoreError> {
     let select = "SELECT body FROM healings WHERE healed = 0 ORDER BY id LIMIT 10000";
     let found = sqlx::query(select).fetch_all(store.readers()).await?;

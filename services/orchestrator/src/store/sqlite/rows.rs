@@ -1,5 +1,7 @@
 //! From SQLite's rows to ours.
 
+use std::sync::Arc;
+
 use planaria_kernel::workflow::FrameId;
 use planaria_proto::types::v1::Phase;
 use sqlx::Row;
@@ -44,6 +46,7 @@ pub(super) fn workflow(row: &SqliteRow) -> Result<WorkflowRow, StoreError> {
             .and_then(|at| u64::try_from(at).ok()),
         idempotency_key: row.try_get("idempotency_key")?,
         start_digest: row.try_get("start_digest")?,
+        fault: row.try_get::<Option<Vec<u8>>, _>("fault")?.map(Into::into),
     })
 }
 
@@ -87,6 +90,7 @@ pub(super) fn session(row: &SqliteRow) -> Result<SessionRow, StoreError> {
         incarnation: row.try_get("incarnation")?,
         announcement: row.try_get::<Vec<u8>, _>("announcement")?.into(),
         lease_until_ms: milliseconds(row, "lease_until_ms")?,
+        is_lent: row.try_get("is_lent")?,
     })
 }
 
@@ -104,6 +108,10 @@ pub(super) fn log_entry(row: &SqliteRow) -> Result<LogEntry, StoreError> {
             1 => Subject::Healing,
             2 => Subject::Session,
             other => return Err(StoreError::Corrupt(format!("log subject {other}"))),
+        },
+        definition: match row.try_get::<Option<String>, _>("namespace")? {
+            Some(_) => Some(Arc::new(definition_key(row)?)),
+            None => None,
         },
         body: row.try_get::<Vec<u8>, _>("body")?.into(),
     })

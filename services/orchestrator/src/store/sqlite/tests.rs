@@ -1,14 +1,43 @@
 //! The promises of a store, kept by SQLite.
 
+use std::sync::Arc;
+
 use planaria_proto::types::v1::Phase;
 use tempfile::TempDir;
 
-use super::SqliteWorkflowStore;
+use super::SqliteShardRegistry;
 use crate::store::conformance::{self, created, row, write};
-use crate::store::{Position, WorkflowStore};
+use crate::store::shard_conformance;
+use crate::store::{Holder, Position, ShardRegistry, WorkflowStore};
 
-async fn open(directory: &TempDir) -> SqliteWorkflowStore {
-    SqliteWorkflowStore::open(&directory.path().join("o.db")).await.expect("opens")
+async fn open(directory: &TempDir) -> Arc<dyn WorkflowStore> {
+    let registry = registry(directory).await;
+    let holder = Holder { id: "test".to_owned(), address: String::new() };
+    let held = registry.create(&holder).await.expect("written").expect("free");
+    registry.store(held.shard, held.log)
+}
+
+async fn registry(directory: &TempDir) -> SqliteShardRegistry {
+    SqliteShardRegistry::open(&directory.path().join("o.db")).await.expect("opens")
+}
+
+macro_rules! shards_conform {
+    ($($promise:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $promise() {
+                let directory = tempfile::tempdir().expect("a directory");
+                shard_conformance::$promise(&registry(&directory).await).await;
+            }
+        )*
+    };
+}
+
+shards_conform! {
+    a_shard_belongs_to_who_made_it
+    a_shard_is_taken_only_as_it_was_seen
+    who_was_replaced_commits_nothing_more
+    a_shard_is_given_back_to_whoever_comes
 }
 
 macro_rules! conforms {
@@ -17,7 +46,7 @@ macro_rules! conforms {
             #[tokio::test]
             async fn $promise() {
                 let directory = tempfile::tempdir().expect("a directory");
-                conformance::$promise(&open(&directory).await).await;
+                conformance::$promise(open(&directory).await.as_ref()).await;
             }
         )*
     };
@@ -63,5 +92,5 @@ async fn what_was_committed_is_there_after_a_crash_and_a_new_log_begins() {
 async fn a_second_orchestrator_does_not_get_the_store() {
     let directory = tempfile::tempdir().expect("a directory");
     let _store = open(&directory).await;
-    assert!(SqliteWorkflowStore::open(&directory.path().join("o.db")).await.is_err());
+    assert!(SqliteShardRegistry::open(&directory.path().join("o.db")).await.is_err());
 }
