@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use planaria_kernel::definition::FunctionRetry;
+use planaria_kernel::retry::RetryPolicy;
 
 use super::{Builder, Place};
 use crate::problem::reason;
@@ -15,7 +15,7 @@ pub(super) struct Ours {
     pub(super) priority: i32,
     pub(super) progress_timeout_ms: Option<u64>,
     pub(super) labels: BTreeMap<String, String>,
-    pub(super) retry: Option<FunctionRetry>,
+    pub(super) retry: Option<RetryPolicy>,
 }
 
 impl Default for Ours {
@@ -103,13 +103,13 @@ impl Builder<'_> {
 
     /// A function's retry policy; what it does not say is as by default: 1 s, doubled up to
     /// 100 s, 10 attempts.
-    fn function_retry(&mut self, place: &Place<'_>) -> Option<FunctionRetry> {
+    fn function_retry(&mut self, place: &Place<'_>) -> Option<RetryPolicy> {
         if !self.object(place, &["delay", "factor", "cap", "attempts"]) {
             return None;
         }
         let attempts = place.get("attempts").and_then(|count| self.integer(&count, 1, 1000));
         let factor = place.get("factor").and_then(|factor| self.multiplier(&factor));
-        let retry = FunctionRetry {
+        let retry = RetryPolicy {
             base_ms: self.fixed_member(place, "delay").unwrap_or(1000),
             factor: factor.unwrap_or(2.0),
             cap_ms: self.fixed_member(place, "cap").unwrap_or(100_000),

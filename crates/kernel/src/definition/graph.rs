@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::retry::RetryPolicy;
+
 /// Number of a node in [`Graph::nodes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub u32);
@@ -215,20 +217,7 @@ pub struct Call {
     /// Labels that the worker must carry.
     pub labels: BTreeMap<String, String>,
     /// The task's own retry policy, over the function's.
-    pub retry: Option<FunctionRetry>,
-}
-
-/// A function's retry policy (not the author's `try/catch/retry`).
-#[derive(Clone, Debug, PartialEq)]
-pub struct FunctionRetry {
-    /// First delay in milliseconds.
-    pub base_ms: u64,
-    /// Factor from one delay to the next.
-    pub factor: f64,
-    /// Longest delay in milliseconds.
-    pub cap_ms: u64,
-    /// Failures after which the system gives up.
-    pub attempts_max: u32,
+    pub retry: Option<RetryPolicy>,
 }
 
 /// What a `try` catches and does then.

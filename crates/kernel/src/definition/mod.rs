@@ -6,6 +6,6 @@ mod graph;
 
 pub use evaluator::{Evaluated, Evaluation, Evaluator, Scope};
 pub use graph::{
-    Backoff, Call, Case, Catch, DurationValue, ErrorFilter, ExpressionId, FunctionRetry, Graph,
-    Jitter, Kind, Node, NodeId, Read, SchemaId, Then, TryRetry,
+    Backoff, Call, Case, Catch, DurationValue, ErrorFilter, ExpressionId, Graph, Jitter, Kind,
+    Node, NodeId, Read, SchemaId, Then, TryRetry,
 };

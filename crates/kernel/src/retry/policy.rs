@@ -1,8 +1,7 @@
 //! What a function's retries may cost.
 
-use crate::definition::FunctionRetry;
-
-/// How often and with what delays a failed function task is tried again.
+/// How often and with what delays a failed function task is tried again: the task's own policy,
+/// else its function's, else the default. Not the author's `try/catch/retry`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RetryPolicy {
     /// The longest first delay.
@@ -19,16 +18,5 @@ impl Default for RetryPolicy {
     /// The usual of durable engines, bounded: 1 s × 2 up to 100 s, ten attempts.
     fn default() -> Self {
         Self { base_ms: 1_000, factor: 2.0, cap_ms: 100_000, attempts_max: 10 }
-    }
-}
-
-impl From<&FunctionRetry> for RetryPolicy {
-    fn from(retry: &FunctionRetry) -> Self {
-        Self {
-            base_ms: retry.base_ms,
-            factor: retry.factor,
-            cap_ms: retry.cap_ms,
-            attempts_max: retry.attempts_max,
-        }
     }
 }

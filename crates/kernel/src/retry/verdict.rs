@@ -2,23 +2,14 @@
 
 use std::fmt;
 
-use crate::retry::{RetryPolicy, backoff};
-
-/// What the failed side said about its error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorClass {
-    /// Trying again can help.
-    Retryable,
-    /// Trying again cannot help.
-    NotRetryable,
-}
+use crate::retry::{ErrorClass, RetryPolicy, backoff};
 
 /// One failure of a function task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// Which failure of the task it is, from 1.
     pub number: u32,
-    /// What the failed side said about it.
+    /// What kind of failure it is.
     pub class: ErrorClass,
     /// Not before that long, if the failed side said so.
     pub retry_after_ms: Option<u64>,
@@ -65,8 +56,11 @@ pub enum Verdict {
 /// side that asks for a week must not hold a workflow longer than its author allowed.
 #[must_use]
 pub fn decide(policy: &RetryPolicy, failure: Failure, now_ms: u64, random_bits: u64) -> Verdict {
-    if failure.class == ErrorClass::NotRetryable {
-        return Verdict::GiveUp(GiveUpReason::NotRetryable);
+    match failure.class {
+        ErrorClass::NotRetryable => return Verdict::GiveUp(GiveUpReason::NotRetryable),
+        // It never counts among the failures, and nothing is gained by waiting.
+        ErrorClass::WorkerLost => return Verdict::RetryAt(now_ms),
+        ErrorClass::Retryable | ErrorClass::Throttled | ErrorClass::Timeout => {}
     }
     if failure.number >= policy.attempts_max {
         return Verdict::GiveUp(GiveUpReason::Exhausted);
@@ -111,6 +105,8 @@ mod tests {
         let hopeless = Failure { class: ErrorClass::NotRetryable, ..failure(1) };
         let verdict = Verdict::GiveUp(GiveUpReason::NotRetryable);
         assert_eq!(decide(&policy, hopeless, 0, HALF), verdict);
+        let lost = Failure { class: ErrorClass::WorkerLost, ..failure(99) };
+        assert_eq!(decide(&policy, lost, 7, HALF), Verdict::RetryAt(7));
     }
 
     #[test]

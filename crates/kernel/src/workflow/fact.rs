@@ -1,7 +1,8 @@
 //! Facts: what happened to a workflow. Its history is a list of them, its state their fold.
 
 use crate::Json;
-use crate::definition::{FunctionRetry, NodeId, Then};
+use crate::definition::{NodeId, Then};
+use crate::retry::RetryPolicy;
 use crate::workflow::ErrorObject;
 
 /// Number of one run of one task in its workflow, from 1; never used twice.
@@ -186,6 +187,12 @@ pub struct Execution {
     pub session: String,
     /// When it was handed out, in Unix milliseconds.
     pub started_at_ms: u64,
+    /// The function. Empty in facts of releases that did not record it.
+    pub function: String,
+    /// The far side that the function calls, where its arguments name one.
+    pub destination: Option<String>,
+    /// Failures of the task before this attempt: none means that it was no retry.
+    pub failures: u32,
 }
 
 /// A function failed.
@@ -206,7 +213,7 @@ pub struct AttemptFailed {
     /// The function.
     pub function: String,
     /// The policy in force.
-    pub policy: FunctionRetry,
+    pub policy: RetryPolicy,
     /// Not before that long, if the failed side said so.
     pub retry_after_ms: Option<u64>,
 }

@@ -39,6 +39,9 @@ fn run(branches: usize) -> Duration {
             worker: String::new(),
             session: String::new(),
             started_at_ms: 0,
+            function: String::new(),
+            destination: None,
+            failures: 0,
         };
         facts += tell(&mut workflow, Input::Returned { frame, output: Json::NULL, execution });
     }

@@ -100,7 +100,7 @@ impl Shell {
             retryable: true,
             latest_start_ms: self.now_ms,
             function: "work".to_owned(),
-            policy: planaria_kernel::definition::FunctionRetry {
+            policy: planaria_kernel::retry::RetryPolicy {
                 base_ms: 1_000,
                 factor: 2.0,
                 cap_ms: 100_000,

@@ -318,6 +318,9 @@ impl Shell {
             worker: "worker".to_owned(),
             session: "session".to_owned(),
             started_at_ms: self.now_ms,
+            function: "work".to_owned(),
+            destination: None,
+            failures: 0,
         }
     }
 

@@ -1,8 +1,8 @@
 //! Attempts and retry policies on the wire.
 
-use planaria_kernel::definition::FunctionRetry;
+use planaria_kernel::retry::RetryPolicy;
 use planaria_kernel::workflow::{Execution, LossCause};
-use planaria_proto::types::v1::{RetryPolicy, Signal};
+use planaria_proto::types::v1::{self as types, Signal};
 use planaria_proto::workflow::v1 as wire;
 
 use super::{duration, duration_ms, milliseconds, timestamp};
@@ -15,6 +15,9 @@ pub(crate) fn execution(execution: &Execution) -> wire::Execution {
         worker_id: execution.worker.clone(),
         session_id: execution.session.clone(),
         started_at: Some(timestamp(execution.started_at_ms)),
+        function: execution.function.clone(),
+        destination: execution.destination.clone().unwrap_or_default(),
+        failures: execution.failures,
     }
 }
 
@@ -27,6 +30,9 @@ pub(crate) fn execution_from(execution: Option<wire::Execution>) -> Execution {
         worker: execution.worker_id,
         session: execution.session_id,
         started_at_ms: milliseconds(execution.started_at.as_ref()),
+        function: execution.function,
+        destination: Some(execution.destination).filter(|destination| !destination.is_empty()),
+        failures: execution.failures,
     }
 }
 
@@ -60,8 +66,8 @@ pub(crate) const fn cause(signal: Signal) -> LossCause {
 
 /// A retry policy.
 #[must_use]
-pub(crate) fn policy(policy: &FunctionRetry) -> RetryPolicy {
-    RetryPolicy {
+pub(crate) fn policy(policy: &RetryPolicy) -> types::RetryPolicy {
+    types::RetryPolicy {
         delay: Some(duration(policy.base_ms)),
         factor: policy.factor,
         delay_max: Some(duration(policy.cap_ms)),
@@ -71,16 +77,10 @@ pub(crate) fn policy(policy: &FunctionRetry) -> RetryPolicy {
 
 /// A retry policy; what is not said is the default's.
 #[must_use]
-pub(crate) fn policy_from(policy: Option<&RetryPolicy>) -> FunctionRetry {
-    let usual = planaria_kernel::retry::RetryPolicy::default();
-    let default = FunctionRetry {
-        base_ms: usual.base_ms,
-        factor: usual.factor,
-        cap_ms: usual.cap_ms,
-        attempts_max: usual.attempts_max,
-    };
+pub(crate) fn policy_from(policy: Option<&types::RetryPolicy>) -> RetryPolicy {
+    let default = RetryPolicy::default();
     let Some(policy) = policy else { return default };
-    FunctionRetry {
+    RetryPolicy {
         base_ms: policy.delay.as_ref().map_or(default.base_ms, duration_ms),
         factor: if policy.factor >= 1.0 { policy.factor } else { default.factor },
         cap_ms: policy.delay_max.as_ref().map_or(default.cap_ms, duration_ms),
