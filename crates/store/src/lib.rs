@@ -1,14 +1,21 @@
-//! Opening stores: one SQLite file per service, its lock, its settings and its migrations.
+//! Opening stores: for each service one SQLite file or one schema of a PostgreSQL database, with
+//! their locks, settings and migrations.
 //!
 //! What is stored and how it is read belongs to the service that owns it; no domain word lives
-//! here. A service writes its own port over [`SqliteStore`].
+//! here. A service writes its own port over [`SqliteStore`] and [`PostgresStore`].
 
+pub mod postgres;
 pub mod sqlite;
+#[cfg(feature = "test-support")]
+pub mod testing;
 
 mod error;
 mod lock;
 mod migrations;
+mod session;
 
 pub use error::Error;
 pub use migrations::Migration;
+pub use postgres::{PostgresPlan, PostgresSchema, PostgresStore};
+pub use session::{PostgresSession, SqliteSession};
 pub use sqlite::{SqliteSettings, SqliteStore};
