@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a chore talks to its terminal")]
 
 mod process;
+mod rig;
 mod test;
 mod tidy;
 
@@ -16,6 +17,8 @@ const USAGE: &str = "cargo xtask <chore>
 
   test [--only STEP]...  every check there is, from a clean clone; `test --list` names the steps
   demo [--exit]          builds Planaria and shows it healing; --exit: does not stay up afterwards
+  compose-local [--exit] [--scale SERVICE=N]...
+                         docker-compose.yml as local processes, shown healing
   tidy                   the rules of the house that no other tool checks
   deny                   licences, advisories and origins of the dependencies (needs cargo-deny)";
 
@@ -27,6 +30,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.split_first() {
         Some((&"test", options)) => test::run(root, options),
         Some((&"demo", options)) => demo(root, options),
+        Some((&"compose-local", options)) => rig::compose_local(root, options),
         Some((&"tidy", [])) => tidy(root),
         Some((&"deny", [])) => deny(root),
         _ => Err(USAGE.to_owned()),

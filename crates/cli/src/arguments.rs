@@ -75,6 +75,8 @@ enum Command {
     Event(client::event::Command),
     /// How the mesh is
     Status,
+    /// Whether the service at the address serves; the exit status tells
+    Health,
     /// Measure how fast a mesh is
     #[command(subcommand)]
     Bench(bench::Command),
@@ -120,7 +122,7 @@ fn dispatch(command: Command, address: Option<String>, output: Output) -> Result
     let command = match command {
         Command::Up(arguments) => return host::up::execute(arguments, output),
         Command::Serve(arguments) => return host::serve::execute(arguments, output),
-        Command::Demo(arguments) => return demo::execute(arguments, output),
+        Command::Demo(arguments) => return demo::execute(arguments, address, output),
         Command::Bench(command) => return bench::execute(command, address, output),
         Command::Completions { shell } => return completions(shell, output),
         command => command,
@@ -141,6 +143,7 @@ fn dispatch(command: Command, address: Option<String>, output: Output) -> Result
             Command::Healing(command) => client::healing::execute(&client, command).await,
             Command::Event(command) => client::event::execute(&client, command).await,
             Command::Status => client::status::execute(&client).await,
+            Command::Health => client::health::execute(&client).await,
             Command::Up(_)
             | Command::Serve(_)
             | Command::Demo(_)

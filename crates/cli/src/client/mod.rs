@@ -4,6 +4,7 @@ pub(crate) mod dead_letter;
 pub(crate) mod definition;
 pub(crate) mod event;
 pub(crate) mod healing;
+pub(crate) mod health;
 mod input;
 pub(crate) mod retry;
 pub(crate) mod run;

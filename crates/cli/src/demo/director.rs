@@ -156,7 +156,15 @@ impl<'a> Director<'a> {
         let Some(worker) = workers.iter().find(|worker| worker.id == worker_id) else {
             return Err(Error::input(format!("{worker_id} is not among the workers"), ""));
         };
-        let pid = worker.facts.as_ref().map_or(0, |facts| facts.pid);
+        let facts = worker.facts.clone().unwrap_or_default();
+        // On another machine, or in a container, the number would be somebody else's.
+        let here = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        if facts.host != here {
+            let text =
+                format!("{worker_id} runs on {}, not on {here}: it cannot be killed", facts.host);
+            return Err(Error::input(text, "`planaria demo` without --addr has a mesh of its own"));
+        }
+        let pid = facts.pid;
         let running = worker.attempts.len();
         let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
         let killed = process.map(|process| kill_process(process, Signal::KILL));

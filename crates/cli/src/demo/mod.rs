@@ -40,12 +40,33 @@ pub(crate) struct Arguments {
     log: String,
 }
 
-/// Tells the story. On a terminal the mesh then stays up until Ctrl-C.
-pub(crate) fn execute(arguments: Arguments, output: Output) -> Result<(), Error> {
+/// Tells the story: on the mesh at the address, whose workers must be processes of this machine;
+/// without an address on a mesh of its own, which on a terminal stays up until Ctrl-C.
+pub(crate) fn execute(
+    arguments: Arguments,
+    address: Option<String>,
+    output: Output,
+) -> Result<(), Error> {
     let source = Source::read(None)?;
     let format = source.section::<Telemetry>("telemetry")?.format;
     telemetry::init(&Telemetry { level: arguments.log.clone(), format })?;
-    crate::host::runtime()?.block_on(run(arguments, source, output))
+    let runtime = crate::host::runtime()?;
+    match address {
+        Some(address) => runtime.block_on(visit(&address, output)),
+        None => runtime.block_on(run(arguments, source, output)),
+    }
+}
+
+/// On a mesh that runs already.
+async fn visit(address: &str, output: Output) -> Result<(), Error> {
+    let stop = shutdown::on_signal()?;
+    let client = Client::open(address, output)?;
+    let workers = usize::try_from(WORKERS).unwrap_or(usize::MAX);
+    match stop.run_until_cancelled(tell(&client, address, workers)).await {
+        Some(Ok(true)) => Ok(()),
+        Some(Err(error)) => Err(error),
+        Some(Ok(false)) | None => Err(Error::Ended(FAILED)),
+    }
 }
 
 async fn run(arguments: Arguments, source: Source, output: Output) -> Result<(), Error> {
@@ -65,7 +86,7 @@ async fn run(arguments: Arguments, source: Source, output: Output) -> Result<(),
     };
     let mesh = Mesh::start(plan).await?;
     let client = Client::open(&mesh.uri, output)?;
-    let told = stop.run_until_cancelled(tell(&client, &mesh)).await;
+    let told = stop.run_until_cancelled(tell(&client, &mesh.uri, mesh.workers.len())).await;
     let stays = output.is_conversation() && !exit && matches!(told, Some(Ok(true)));
     if stays {
         stay(output, &mesh)?;
@@ -88,12 +109,11 @@ async fn run_until(mesh: Mesh, stop: &CancellationToken) -> Result<(), Error> {
 }
 
 /// Whether the order completed and its healing is on record.
-async fn tell(client: &Client, mesh: &Mesh) -> Result<bool, Error> {
+async fn tell(client: &Client, uri: &str, workers: usize) -> Result<bool, Error> {
     let output = client.output;
     let telling = !output.is_json();
     if telling {
-        let uri = output.paint(Style::Strong, &mesh.uri);
-        let workers = mesh.workers.len();
+        let uri = output.paint(Style::Strong, uri);
         output.line("")?;
         output
             .line(&format!("  A mesh of seven services is up at {uri}, with {workers} workers"))?;
