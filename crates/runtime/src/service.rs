@@ -17,6 +17,8 @@ pub struct Deps {
     pub directory: Directory,
     /// Where the service may keep its files.
     pub data_dir: PathBuf,
+    /// Where the others reach this service: `http://host:port`. Empty if nobody needs to.
+    pub address: String,
     /// Where its store is.
     pub store: StoreSettings,
     /// Where the bus is.
@@ -36,6 +38,7 @@ impl Deps {
         Self {
             directory,
             data_dir: data_dir.into(),
+            address: String::new(),
             store: StoreSettings::default(),
             bus: BusSettings::default(),
             stop,

@@ -34,6 +34,14 @@ pub struct Config {
     pub payload_bytes_max: usize,
     /// Largest definition.
     pub document_bytes_max: usize,
+    /// How often a process shows the others that it lives.
+    pub shard_beat_ms: u64,
+    /// A process that showed nothing for so long is dead: another takes its shards over.
+    pub shard_lease_ms: u64,
+    /// How often a process looks for shards to take over.
+    pub shard_poll_ms: u64,
+    /// How long a call waits for a shard that is being taken over.
+    pub shard_wait_ms_max: u64,
     /// Workflows kept in memory.
     pub workflows_cached_max: usize,
     /// Commands that wait for the engine.
@@ -67,6 +75,10 @@ impl Default for Config {
             losses_alone_max: 6,
             timer_horizon_ms: 60_000,
             timer_scan_ms: 10_000,
+            shard_beat_ms: 500,
+            shard_lease_ms: 2_000,
+            shard_poll_ms: 250,
+            shard_wait_ms_max: 4_000,
             payload_bytes_max: 256 * 1024,
             document_bytes_max: 1024 * 1024,
             workflows_cached_max: 20_000,

@@ -80,6 +80,9 @@ pub enum Error {
     /// The store failed; whether the change was made is not known.
     #[error("the store failed")]
     Store(#[from] StoreError),
+    /// The shard's orchestrator died or leaves; another one takes it over.
+    #[error("another orchestrator is taking this work over; try again in a moment")]
+    Moving,
     /// The engine is stopping or was reset; whether the change was made is not known.
     #[error("the orchestrator is restarting its engine; try again")]
     Unavailable,
@@ -122,6 +125,7 @@ impl Error {
             Self::Stale(_) => (Code::FailedPrecondition, "STALE"),
             Self::Overloaded(_) => (Code::ResourceExhausted, "OVERLOADED"),
             Self::Store(_) => (Code::Unavailable, "STORE_FAILED"),
+            Self::Moving => (Code::Unavailable, "SHARD_MOVING"),
             Self::Unavailable => (Code::Unavailable, "ENGINE_RESET"),
             Self::Corrupt(_) => (Code::Internal, "STORED_DATA_CORRUPT"),
             Self::Internal(_) => (Code::Internal, "INTERNAL"),
@@ -159,7 +163,7 @@ impl From<Error> for Status {
     }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -12,6 +12,7 @@ mod engine;
 mod error;
 mod log;
 mod meters;
+mod shards;
 mod store;
 mod token;
 mod wiring;

@@ -15,80 +15,113 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::api::Api;
+use crate::api::route::Peers;
+use crate::api::{Api, MESSAGE_BYTES_MAX};
 use crate::config::Config;
 use crate::definitions::Definitions;
-use crate::engine::{self, Handle, Parts};
+use crate::engine::Parts;
 use crate::error::Error;
-use crate::log::LogTail;
 use crate::meters::Meters;
-use crate::store::{Holder, ShardRegistry, SqliteShardRegistry};
+use crate::shards::{Keeper, Shards, Workshop};
+use crate::store::{Holder, Shard, ShardRegistry, SqliteShardRegistry};
 use crate::token::Tokens;
-
-/// Largest message between services of the mesh: a batch of payloads.
-const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Builds the service.
 ///
 /// # Errors
 /// If the store cannot be opened, or the program cannot be found that evaluates expressions.
 pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
-    let internal = |error: planaria_store::Error| Error::Internal(Box::new(error));
-    let path = deps.data_dir.join("orchestrator.db");
-    let registry = SqliteShardRegistry::open(&path).await.map_err(internal)?;
-    let holder = Holder { id: Uuid::now_v7().to_string(), address: String::new() };
-    let held = registry.create(&holder).await?.ok_or(Error::Unavailable)?;
-    let store = registry.store(held.shard, held.log);
+    let registry = registry(&deps).await?;
+    // What is everybody's is the same in every shard.
+    let store = registry.store(Shard::default(), 0);
+    let mut service = Service::new(crate::NAME);
+    let shards = Shards::new(Duration::from_millis(config.shard_wait_ms_max));
     let definitions = Arc::new(Definitions::new(store.clone(), config.document_bytes_max));
     let tokens = Tokens::new(&store.token_secret().await?);
-    let tail = LogTail::new(store.clone(), config.log_tail_max);
-    let pool = PoolConfig::of_this_program().map_err(|error| Error::Internal(Box::new(error)))?;
-    let mut service = Service::new(crate::NAME);
-    let (commands, received) = mpsc::channel(config.commands_max);
+    let (requests, under_way) = mpsc::channel(1);
     let (ended_sessions, ended) = mpsc::unbounded_channel();
-    let parts = Parts {
+    let shop = Shop {
+        registry: registry.clone(),
         config: config.clone(),
-        store: store.clone(),
         definitions: definitions.clone(),
         tokens: tokens.clone(),
-        tail: tail.clone(),
-        expressions: Arc::new(ExpressionPool::new(pool)),
+        expressions: expressions()?,
         meters: Meters::new(&service.metrics),
         ended_sessions,
     };
     let api = Api {
-        config,
+        config: config.clone(),
         store,
         definitions,
-        engine: Handle::new(commands),
+        registry: registry.clone(),
+        shards: shards.clone(),
+        peers: Peers::new(deps.directory.clone()),
         tokens,
-        tail,
-        directory: deps.directory.clone(),
+        address: deps.address.clone(),
         stop: deps.stop.clone(),
+        requests,
     };
     add_routes(&mut service, &api);
-    let stop = deps.stop.clone();
-    service.spawn("engine", engine::run(parts, received, stop));
+    let holder = Holder { id: Uuid::now_v7().to_string(), address: deps.address.clone() };
+    let readiness = service.health.part("shard");
+    let keeper = Keeper::new(registry, shards, holder, config, shop.open(), readiness);
+    service.spawn("engines", keeper.run(deps.stop.clone(), under_way));
     service.spawn("forget-sessions", forget_sessions(ended, deps.directory, deps.stop));
     Ok(service)
 }
 
+/// Where the shards are kept.
+async fn registry(deps: &Deps) -> Result<Arc<dyn ShardRegistry>, Error> {
+    let internal = |error: planaria_store::Error| Error::Internal(Box::new(error));
+    let path = deps.data_dir.join("orchestrator.db");
+    Ok(Arc::new(SqliteShardRegistry::open(&path).await.map_err(internal)?))
+}
+
+fn expressions() -> Result<Arc<ExpressionPool>, Error> {
+    let pool = PoolConfig::of_this_program().map_err(|error| Error::Internal(Box::new(error)))?;
+    Ok(Arc::new(ExpressionPool::new(pool)))
+}
+
+/// What the engines of this process share.
+struct Shop {
+    registry: Arc<dyn ShardRegistry>,
+    config: Config,
+    definitions: Arc<Definitions>,
+    tokens: Tokens,
+    expressions: Arc<ExpressionPool>,
+    meters: Meters,
+    ended_sessions: mpsc::UnboundedSender<(Uuid, bool)>,
+}
+
+impl Shop {
+    /// Makes engines out of it.
+    fn open(self) -> Workshop {
+        Box::new(move |row, tail| Parts {
+            shard: row.shard,
+            config: self.config.clone(),
+            store: self.registry.store(row.shard, row.log),
+            definitions: self.definitions.clone(),
+            tokens: self.tokens.clone(),
+            tail: tail.clone(),
+            expressions: self.expressions.clone(),
+            meters: self.meters.clone(),
+            ended_sessions: self.ended_sessions.clone(),
+        })
+    }
+}
+
 fn add_routes(service: &mut Service, api: &Api) {
+    let most = MESSAGE_BYTES_MAX;
+    let definitions = DefinitionServiceServer::new(api.clone()).max_decoding_message_size(most);
+    let workflows = WorkflowServiceServer::new(api.clone()).max_decoding_message_size(most);
+    let tasks = TaskServiceServer::new(api.clone()).max_decoding_message_size(most);
+    let internal = OrchestratorServiceServer::new(api.clone()).max_decoding_message_size(most);
     let routes = std::mem::take(&mut service.routes);
     service.routes = routes
-        .add_service(
-            DefinitionServiceServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
-        )
-        .add_service(
-            WorkflowServiceServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
-        )
-        .add_service(
-            TaskServiceServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
-        )
-        .add_service(
-            OrchestratorServiceServer::new(api.clone())
-                .max_decoding_message_size(MESSAGE_BYTES_MAX),
-        );
+        .add_service(definitions)
+        .add_service(workflows)
+        .add_service(tasks)
+        .add_service(internal);
 }
 
 /// Tells the failure detector which sessions are over. If it does not hear it, it learns with the

@@ -106,7 +106,7 @@ impl Api {
         &self,
         functions: &[FunctionUse],
     ) -> Result<Vec<DocumentProblem>, Error> {
-        let known = self.engine.ask(Command::Statistics).await?.functions;
+        let known = self.functions().await?;
         let unknown = functions.iter().filter(|used| !known.contains(&used.function));
         Ok(unknown
             .map(|used| DocumentProblem {

@@ -1,10 +1,14 @@
 //! `OrchestratorService`: what the other services ask.
 
+use std::time::Duration;
+
+use planaria_proto::orchestrator::v1::apply_retry_decisions_request::Decision;
 use planaria_proto::orchestrator::v1::get_statistics_response::{PhaseCount, WaitingFunction};
 use planaria_proto::orchestrator::v1::list_faulted_response::Faulted;
 use planaria_proto::orchestrator::v1::log_record::Body;
 use planaria_proto::orchestrator::v1::observe_sessions_request::Observation;
 use planaria_proto::orchestrator::v1::observe_sessions_response::Answer;
+use planaria_proto::orchestrator::v1::orchestrator_service_client::OrchestratorServiceClient;
 use planaria_proto::orchestrator::v1::orchestrator_service_server::OrchestratorService;
 use planaria_proto::orchestrator::v1::report_verdicts_request::Verdict;
 use planaria_proto::orchestrator::v1::*;
@@ -14,62 +18,99 @@ use planaria_runtime::clock::now_ms;
 use prost::Message;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::task::session_id;
-use super::{Api, page_size, workflow_id};
+use super::batches::{Part, with};
+use super::route::{Route, Streamed, forwarded, is_forwarded, mark, streamed};
+use super::{Api, MESSAGE_BYTES_MAX, page_size, workflow_id};
 use crate::convert::attempt::cause;
 use crate::convert::{duration, milliseconds, timestamp};
-use crate::engine::{Attempted, Command, RetryDecision, VerdictItem, settled};
+use crate::engine::{Attempted, Command, Handle, RetryDecision, Statistics, VerdictItem, settled};
 use crate::error::Error;
-use crate::store::{LogEntry, Position, Subject, TaskKey};
+use crate::log::LogTail;
+use crate::store::{LogEntry, Position, Shard, Subject, TaskKey};
 use crate::token::parse_attempt_id;
+
+/// How long another orchestrator's counts are waited for.
+const STATISTICS_WAIT: Duration = Duration::from_secs(1);
 
 #[tonic::async_trait]
 impl OrchestratorService for Api {
-    type ReadLogStream = ReceiverStream<Result<ReadLogResponse, Status>>;
+    type ReadLogStream = Streamed<ReadLogResponse>;
 
     async fn read_log(
         &self,
         request: Request<ReadLogRequest>,
     ) -> Result<Response<Self::ReadLogStream>, Status> {
+        let shard = Shard(u16::try_from(request.get_ref().shard).unwrap_or(u16::MAX));
+        let tail = match self.route_call(shard, &request).await? {
+            Route::Here(local) => local.tail,
+            Route::There(peer) => {
+                let mut client = OrchestratorServiceClient::new(peer.channel.clone())
+                    .max_decoding_message_size(MESSAGE_BYTES_MAX);
+                let request = forwarded(request);
+                let call = async move { client.read_log(request).await };
+                return peer.answer(call).await.map(streamed);
+            }
+        };
         let request = request.into_inner();
         let topics = request.topics().fold(0, |topics, topic| topics | 1 << topic as u32);
         let topics = if topics == 0 { u32::MAX } else { topics };
         let after = match request.after {
             Some(after) => Position { log: after.log, seq: after.seq },
-            None if request.from_end => self.tail.last(),
+            None if request.from_end => tail.last(),
             None => Position::default(),
         };
         let (sender, stream) = mpsc::channel(8);
-        tokio::spawn(self.clone().tell_log(after, topics, sender));
-        Ok(Response::new(ReceiverStream::new(stream)))
+        tokio::spawn(tell_log(tail, (after, topics), sender, self.stop.clone()));
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
 
     async fn observe_sessions(
         &self,
         request: Request<ObserveSessionsRequest>,
     ) -> Result<Response<ObserveSessionsResponse>, Status> {
-        let observations = request.into_inner().observations;
-        let seen = observations.into_iter().map(|observation| self.attempted(observation));
-        let seen: Vec<Attempted> = seen.collect();
-        let answers = self.engine.ask(|reply| Command::Observe(seen, reply)).await?;
-        let lease = Some(duration(self.config.lease_ms));
-        let answers = answers.into_iter().map(|abandon| match abandon {
-            Some(abandon) => Answer { lease, abandon, session_gone: false },
-            None => Answer { lease: None, abandon: Vec::new(), session_gone: true },
-        });
-        Ok(Response::new(ObserveSessionsResponse { answers: answers.collect() }))
+        let observations = with(request, |request| request.observations);
+        let shard_of = |observation: &Observation| session_shard(&observation.session_id);
+        let answer = async |part: Part, request: Request<Vec<Observation>>| match part {
+            Part::Here(engine) => self.observe(&engine, request.into_inner()).await,
+            Part::There(peer) => {
+                let mut client = OrchestratorServiceClient::new(peer.channel.clone())
+                    .max_decoding_message_size(MESSAGE_BYTES_MAX);
+                let request = with(request, |observations| ObserveSessionsRequest { observations });
+                let call = async move { client.observe_sessions(request).await };
+                Ok(peer.answer(call).await?.into_inner().answers)
+            }
+        };
+        let answers = self.by_shard(observations, shard_of, answer).await?;
+        Ok(Response::new(ObserveSessionsResponse { answers }))
     }
 
     async fn report_verdicts(
         &self,
         request: Request<ReportVerdictsRequest>,
     ) -> Result<Response<ReportVerdictsResponse>, Status> {
-        let verdicts = request.into_inner().verdicts.into_iter();
-        let verdicts = verdicts.filter_map(verdict_item).collect();
-        self.engine.send(Command::Verdicts(verdicts)).await?;
+        let verdicts = with(request, |request| request.verdicts);
+        let shard_of = |verdict: &Verdict| session_shard(&verdict.session_id);
+        let answer = async |part: Part, request: Request<Vec<Verdict>>| {
+            let count = request.get_ref().len();
+            match part {
+                Part::Here(engine) => {
+                    let verdicts = request.into_inner().into_iter().filter_map(verdict_item);
+                    engine.send(Command::Verdicts(verdicts.collect())).await?;
+                }
+                Part::There(peer) => {
+                    let mut client = OrchestratorServiceClient::new(peer.channel.clone());
+                    let request = with(request, |verdicts| ReportVerdictsRequest { verdicts });
+                    peer.answer(async move { client.report_verdicts(request).await }).await?;
+                }
+            }
+            Ok(vec![(); count])
+        };
+        self.by_shard(verdicts, shard_of, answer).await?;
         Ok(Response::new(ReportVerdictsResponse {}))
     }
 
@@ -77,64 +118,58 @@ impl OrchestratorService for Api {
         &self,
         request: Request<ApplyRetryDecisionsRequest>,
     ) -> Result<Response<ApplyRetryDecisionsResponse>, Status> {
-        let mut items = Vec::new();
-        let mut answers = Vec::new();
-        for decision in request.into_inner().decisions {
-            let workflow = workflow_id(&decision.workflow_id)?;
-            let frame = planaria_kernel::workflow::FrameId(decision.frame);
-            let reason = decision.give_up_reason;
-            let item = RetryDecision {
-                task: TaskKey { workflow, frame },
-                attempt: decision.attempt,
-                give_up: (!reason.is_empty()).then_some(reason),
-            };
-            let (reply, answer) = oneshot::channel();
-            items.push((item, reply));
-            answers.push(answer);
-        }
-        self.engine.send(Command::Decide(items)).await?;
-        let mut applied = Vec::with_capacity(answers.len());
-        for answer in answers {
-            applied.push(match settled(answer).await {
-                Ok(()) => true,
-                Err(error @ (Error::Store(_) | Error::Unavailable)) => return Err(error.into()),
-                Err(_) => false,
-            });
-        }
+        let decisions = with(request, |request| request.decisions);
+        let shard_of = |decision: &Decision| {
+            Uuid::try_parse(&decision.workflow_id).map_or_else(|_| Shard::default(), Shard::of)
+        };
+        let answer = async |part: Part, request: Request<Vec<Decision>>| match part {
+            Part::Here(engine) => decide(&engine, request.into_inner()).await,
+            Part::There(peer) => {
+                let mut client = OrchestratorServiceClient::new(peer.channel.clone());
+                let request = with(request, |decisions| ApplyRetryDecisionsRequest { decisions });
+                let call = async move { client.apply_retry_decisions(request).await };
+                Ok(peer.answer(call).await?.into_inner().applied)
+            }
+        };
+        let applied = self.by_shard(decisions, shard_of, answer).await?;
         Ok(Response::new(ApplyRetryDecisionsResponse { applied }))
     }
 
     async fn get_statistics(
         &self,
-        _request: Request<GetStatisticsRequest>,
+        request: Request<GetStatisticsRequest>,
     ) -> Result<Response<GetStatisticsResponse>, Status> {
-        let counts = self.engine.ask(Command::Statistics).await?;
+        let mut answer = self.own_statistics().await?;
+        if is_forwarded(&request) {
+            return Ok(Response::new(answer));
+        }
+        for address in self.shards.elsewhere() {
+            let mut client = OrchestratorServiceClient::new(self.peers.channel(&address)?);
+            let mut request = Request::new(GetStatisticsRequest {});
+            request.set_timeout(STATISTICS_WAIT);
+            mark(&mut request);
+            // Who does not answer has nothing that anybody could see now.
+            match client.get_statistics(request).await {
+                Ok(theirs) => add(&mut answer, theirs.into_inner()),
+                Err(status) => tracing::debug!(address, %status, "statistics are missing"),
+            }
+        }
         let phases = self.store.phase_counts().await.map_err(Error::from)?;
         let phases =
             phases.into_iter().map(|(phase, count)| PhaseCount { phase: phase.into(), count });
-        let waiting = counts.waiting.into_iter();
-        let waiting = waiting.map(|(queue, function, count, has_worker)| WaitingFunction {
-            function,
-            queue,
-            count,
-            has_worker,
-        });
-        let age = |since_ms| duration(now_ms().saturating_sub(since_ms));
-        Ok(Response::new(GetStatisticsResponse {
-            phases: phases.collect(),
-            tasks_queued: counts.queued,
-            tasks_running: counts.running,
-            tasks_retrying: counts.retrying,
-            sessions: counts.sessions,
-            capacity: counts.capacity,
-            workflows_started: counts.started,
-            workflows_completed: counts.completed,
-            workflows_faulted: counts.faulted,
-            workflows_cancelled: counts.cancelled,
-            oldest_queued: counts.oldest_queued_ms.map(age),
-            waiting: waiting.collect(),
-            log_end: Some(position(self.tail.last())),
-        }))
+        answer.phases = phases.collect();
+        Ok(Response::new(answer))
+    }
+
+    async fn list_shards(
+        &self,
+        _request: Request<ListShardsRequest>,
+    ) -> Result<Response<ListShardsResponse>, Status> {
+        let mut shards = Vec::new();
+        for shard in self.shards.all() {
+            shards.push(u32::from(shard.0));
+        }
+        Ok(Response::new(ListShardsResponse { shards }))
     }
 
     async fn list_faulted(
@@ -166,49 +201,29 @@ impl OrchestratorService for Api {
 }
 
 impl Api {
-    async fn tell_log(
-        self,
-        mut after: Position,
-        topics: u32,
-        to_client: mpsc::Sender<Result<ReadLogResponse, Status>>,
-    ) {
-        // At once, so that the reader knows where it goes on whenever it breaks off.
-        let first = ReadLogResponse { records: Vec::new(), position: Some(position(after)) };
-        if to_client.send(Ok(first)).await.is_err() {
-            return;
+    async fn own_statistics(&self) -> Result<GetStatisticsResponse, Error> {
+        let mut all = GetStatisticsResponse::default();
+        for local in self.shards.here() {
+            let counts = local.engine.ask(Command::Statistics).await?;
+            add(&mut all, statistics(*counts, local.tail.last()));
         }
-        // A reader that has seen a long stretch without its topics is told where it stands.
-        let mut told = after;
-        loop {
-            let read = tokio::select! {
-                read = self.tail.read(after, topics) => read,
-                () = to_client.closed() => return,
-                () = self.stop.cancelled() => return,
-            };
-            let (entries, last) = match read {
-                Ok(read) => read,
-                Err(error) => {
-                    let _ = to_client.send(Err(Error::from(error).into())).await;
-                    return;
-                }
-            };
-            after = last;
-            if entries.is_empty() && last.log == told.log && last.seq < told.seq + 1_000 {
-                continue;
-            }
-            told = last;
-            let records = match Self::records(&entries) {
-                Ok(records) => records,
-                Err(error) => {
-                    let _ = to_client.send(Err(error.into())).await;
-                    return;
-                }
-            };
-            let response = ReadLogResponse { records, position: Some(position(last)) };
-            if to_client.send(Ok(response)).await.is_err() {
-                return;
-            }
-        }
+        Ok(all)
+    }
+
+    async fn observe(
+        &self,
+        engine: &Handle,
+        observations: Vec<Observation>,
+    ) -> Result<Vec<Answer>, Status> {
+        let seen = observations.into_iter().map(|observation| self.attempted(observation));
+        let seen: Vec<Attempted> = seen.collect();
+        let answers = engine.ask(|reply| Command::Observe(seen, reply)).await?;
+        let lease = Some(duration(self.config.lease_ms));
+        let answers = answers.into_iter().map(|abandon| match abandon {
+            Some(abandon) => Answer { lease, abandon, session_gone: false },
+            None => Answer { lease: None, abandon: Vec::new(), session_gone: true },
+        });
+        Ok(answers.collect())
     }
 
     /// What a worker said, without the checkpoints that are none.
@@ -230,39 +245,85 @@ impl Api {
             draining: observation.draining,
         }
     }
+}
 
-    fn records(entries: &[std::sync::Arc<LogEntry>]) -> Result<Vec<LogRecord>, Error> {
-        let corrupt = |error: prost::DecodeError| Error::Corrupt(error.to_string());
-        let mut records = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let body = match entry.subject {
-                Subject::Workflow { id, .. } => {
-                    let record = HistoryRecord::decode(entry.body.clone()).map_err(corrupt)?;
-                    let definition = entry.definition.as_deref();
-                    let definition = definition.map(super::definition::reference);
-                    let workflow_id = id.to_string();
-                    let record = Some(record);
-                    Body::Workflow(WorkflowRecord { workflow_id, definition, record })
-                }
-                Subject::Healing => {
-                    Body::Healing(Healing::decode(entry.body.clone()).map_err(corrupt)?)
-                }
-                Subject::Session => {
-                    Body::Session(SessionChange::decode(entry.body.clone()).map_err(corrupt)?)
-                }
-            };
-            records.push(LogRecord {
-                position: Some(position(entry.position)),
-                namespace: entry
-                    .definition
-                    .as_ref()
-                    .map_or_else(String::new, |key| key.namespace.clone()),
-                at: Some(timestamp(entry.at_ms)),
-                body: Some(body),
-            });
-        }
-        Ok(records)
+/// Sends a log from a position on, for as long as somebody reads it.
+async fn tell_log(
+    tail: LogTail,
+    (mut after, topics): (Position, u32),
+    to_client: mpsc::Sender<Result<ReadLogResponse, Status>>,
+    stop: CancellationToken,
+) {
+    // At once, so that the reader knows where it goes on whenever it breaks off.
+    let first = ReadLogResponse { records: Vec::new(), position: Some(position(after)) };
+    if to_client.send(Ok(first)).await.is_err() {
+        return;
     }
+    // A reader that has seen a long stretch without its topics is told where it stands.
+    let mut told = after;
+    loop {
+        let read = tokio::select! {
+            read = tail.read(after, topics) => read,
+            () = to_client.closed() => return,
+            () = stop.cancelled() => return,
+        };
+        let (entries, last) = match read {
+            Ok(read) => read,
+            Err(error) => {
+                let _ = to_client.send(Err(Error::from(error).into())).await;
+                return;
+            }
+        };
+        after = last;
+        if entries.is_empty() && last.log == told.log && last.seq < told.seq + 1_000 {
+            continue;
+        }
+        told = last;
+        let records = match records(&entries) {
+            Ok(records) => records,
+            Err(error) => {
+                let _ = to_client.send(Err(error.into())).await;
+                return;
+            }
+        };
+        let response = ReadLogResponse { records, position: Some(position(last)) };
+        if to_client.send(Ok(response)).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn records(entries: &[std::sync::Arc<LogEntry>]) -> Result<Vec<LogRecord>, Error> {
+    let corrupt = |error: prost::DecodeError| Error::Corrupt(error.to_string());
+    let mut records = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let body = match entry.subject {
+            Subject::Workflow { id, .. } => {
+                let record = HistoryRecord::decode(entry.body.clone()).map_err(corrupt)?;
+                let definition = entry.definition.as_deref();
+                let definition = definition.map(super::definition::reference);
+                let workflow_id = id.to_string();
+                let record = Some(record);
+                Body::Workflow(WorkflowRecord { workflow_id, definition, record })
+            }
+            Subject::Healing => {
+                Body::Healing(Healing::decode(entry.body.clone()).map_err(corrupt)?)
+            }
+            Subject::Session => {
+                Body::Session(SessionChange::decode(entry.body.clone()).map_err(corrupt)?)
+            }
+        };
+        records.push(LogRecord {
+            position: Some(position(entry.position)),
+            namespace: entry
+                .definition
+                .as_ref()
+                .map_or_else(String::new, |key| key.namespace.clone()),
+            at: Some(timestamp(entry.at_ms)),
+            body: Some(body),
+        });
+    }
+    Ok(records)
 }
 
 const fn position(position: Position) -> LogPosition {
@@ -278,4 +339,91 @@ fn verdict_item(verdict: Verdict) -> Option<VerdictItem> {
         signal_at_ms: milliseconds(verdict.signal_at.as_ref()),
         detail: verdict.detail,
     })
+}
+
+/// The shard of a session; what is no id at all is a session of no shard.
+fn session_shard(id: &str) -> Shard {
+    session_id(id).map_or_else(|_| Shard::default(), Shard::of)
+}
+
+async fn decide(engine: &Handle, decisions: Vec<Decision>) -> Result<Vec<bool>, Status> {
+    let mut items = Vec::new();
+    let mut answers = Vec::new();
+    for decision in decisions {
+        let workflow = workflow_id(&decision.workflow_id)?;
+        let frame = planaria_kernel::workflow::FrameId(decision.frame);
+        let reason = decision.give_up_reason;
+        let item = RetryDecision {
+            task: TaskKey { workflow, frame },
+            attempt: decision.attempt,
+            give_up: (!reason.is_empty()).then_some(reason),
+        };
+        let (reply, answer) = oneshot::channel();
+        items.push((item, reply));
+        answers.push(answer);
+    }
+    engine.send(Command::Decide(items)).await?;
+    let mut applied = Vec::with_capacity(answers.len());
+    for answer in answers {
+        applied.push(match settled(answer).await {
+            Ok(()) => true,
+            Err(error @ (Error::Store(_) | Error::Unavailable)) => return Err(error.into()),
+            Err(_) => false,
+        });
+    }
+    Ok(applied)
+}
+
+fn statistics(counts: Statistics, log_end: Position) -> GetStatisticsResponse {
+    let waiting = counts.waiting.into_iter();
+    let waiting = waiting.map(|(queue, function, count, has_worker)| WaitingFunction {
+        function,
+        queue,
+        count,
+        has_worker,
+    });
+    let age = |since_ms| duration(now_ms().saturating_sub(since_ms));
+    GetStatisticsResponse {
+        phases: Vec::new(),
+        tasks_queued: counts.queued,
+        tasks_running: counts.running,
+        tasks_retrying: counts.retrying,
+        sessions: counts.sessions,
+        capacity: counts.capacity,
+        workflows_started: counts.started,
+        workflows_completed: counts.completed,
+        workflows_faulted: counts.faulted,
+        workflows_cancelled: counts.cancelled,
+        oldest_queued: counts.oldest_queued_ms.map(age),
+        waiting: waiting.collect(),
+        log_end: Some(position(log_end)),
+    }
+}
+
+/// Adds the counts of one engine to those of others.
+fn add(all: &mut GetStatisticsResponse, one: GetStatisticsResponse) {
+    all.tasks_queued += one.tasks_queued;
+    all.tasks_running += one.tasks_running;
+    all.tasks_retrying += one.tasks_retrying;
+    all.sessions += one.sessions;
+    all.capacity += one.capacity;
+    all.workflows_started += one.workflows_started;
+    all.workflows_completed += one.workflows_completed;
+    all.workflows_faulted += one.workflows_faulted;
+    all.workflows_cancelled += one.workflows_cancelled;
+    let age = |age: &planaria_proto::Duration| (age.seconds, age.nanos);
+    all.oldest_queued = all.oldest_queued.into_iter().chain(one.oldest_queued).max_by_key(age);
+    for waits in one.waiting {
+        let same = |other: &&mut WaitingFunction| {
+            other.function == waits.function && other.queue == waits.queue
+        };
+        match all.waiting.iter_mut().find(same) {
+            Some(known) => {
+                known.count += waits.count;
+                known.has_worker |= waits.has_worker;
+            }
+            None => all.waiting.push(waits),
+        }
+    }
+    all.log_end = all.log_end.or(one.log_end);
 }

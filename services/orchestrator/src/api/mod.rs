@@ -1,43 +1,67 @@
 //! The orchestrator's gRPC services: convert, call, convert.
 
+mod batches;
 mod definition;
 mod internal;
 mod payload;
+pub(crate) mod route;
 mod task;
 mod view;
 mod workflow;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use planaria_kernel::Json;
 use planaria_proto::types::v1::Payload;
-use planaria_runtime::Directory;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::config::Config;
 use crate::definitions::Definitions;
-use crate::engine::Handle;
+use crate::engine::Command;
 use crate::error::Error;
-use crate::log::LogTail;
-use crate::store::WorkflowStore;
+use crate::shards::Shards;
+use crate::store::{Shard, ShardRegistry, WorkflowStore};
 use crate::token::Tokens;
+use route::Peers;
 
 /// What all services of the orchestrator share; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) config: Config,
+    /// For what is everybody's: the shard's own is in [`Api::store_of`].
     pub(crate) store: Arc<dyn WorkflowStore>,
     pub(crate) definitions: Arc<Definitions>,
-    pub(crate) engine: Handle,
+    pub(crate) registry: Arc<dyn ShardRegistry>,
+    pub(crate) shards: Shards,
+    pub(crate) peers: Peers,
     pub(crate) tokens: Tokens,
-    pub(crate) tail: LogTail,
-    pub(crate) directory: Directory,
+    /// Where this process answers.
+    pub(crate) address: String,
     pub(crate) stop: CancellationToken,
+    /// Held by whoever may still need an engine.
+    pub(crate) requests: mpsc::Sender<Infallible>,
 }
 
+/// Largest message between services of the mesh: a batch of payloads.
+pub(crate) const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 impl Api {
+    /// The store as the shard of a workflow or session has it.
+    pub(crate) fn store_of(&self, id: Uuid) -> Arc<dyn WorkflowStore> {
+        self.registry.store(Shard::of(id), 0)
+    }
+
+    /// The functions that some worker offers.
+    pub(crate) async fn functions(&self) -> Result<Vec<String>, Error> {
+        // Sessions of other shards are lent to every shard.
+        let local = self.shards.any().await?;
+        Ok(local.engine.ask(Command::Statistics).await?.functions)
+    }
+
     /// A payload as a JSON document.
     fn json(&self, field: &'static str, payload: Payload) -> Result<Json, Error> {
         let kind = payload.content_type.as_str();

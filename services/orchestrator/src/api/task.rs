@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use futures_util::Stream;
 use planaria_proto::task::v1::report_results_response::Verdict;
 use planaria_proto::task::v1::result::Outcome as WireOutcome;
+use planaria_proto::task::v1::task_service_client::TaskServiceClient;
 use planaria_proto::task::v1::task_service_server::TaskService;
 use planaria_proto::task::v1::{
     Acceptance, CloseSessionRequest, CloseSessionResponse, OpenSessionRequest, OpenSessionResponse,
@@ -20,10 +21,13 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{Api, cut, invalid, reason};
+use super::batches::{Part, with};
+use super::route::{Route, Streamed, engine_of, forwarded, streamed};
+use super::{Api, MESSAGE_BYTES_MAX, cut, invalid, reason};
 use crate::convert::{duration, duration_ms, error_from};
-use crate::engine::{Attempted, Command, Outcome, ReportItem, settled};
+use crate::engine::{Attempted, Command, Handle, Outcome, ReportItem, settled};
 use crate::error::Error;
+use crate::store::Shard;
 use crate::token::parse_attempt_id;
 
 /// Longest name of a worker, function, queue or label.
@@ -43,19 +47,25 @@ const RESULTS_MAX: usize = 10_000;
 
 #[tonic::async_trait]
 impl TaskService for Api {
-    type PullTasksStream = Pulled;
+    type PullTasksStream = Streamed<PullTasksResponse>;
 
     async fn open_session(
         &self,
         request: Request<OpenSessionRequest>,
     ) -> Result<Response<OpenSessionResponse>, Status> {
+        check_session(request.get_ref())?;
+        // A worker has one session, wherever it asks.
+        let worker = &request.get_ref().worker_id;
+        let shard = match self.store.session_of(worker).await.map_err(Error::from)? {
+            Some(session) => Shard::of(session),
+            None => self.shards.of_name(worker).await?,
+        };
+        let engine = engine_of!(self, shard, request, TaskServiceClient.open_session);
         let request = Box::new(request.into_inner());
-        check_session(&request)?;
-        let id = self.engine.ask(|reply| Command::OpenSession(request, reply)).await?;
-        let replicas = self.directory.replicas(crate::NAME).await;
+        let id = engine.ask(|reply| Command::OpenSession(request, reply)).await?;
         Ok(Response::new(OpenSessionResponse {
             session_id: id.to_string(),
-            replicas: replicas.into_iter().map(|replica| replica.uri).collect(),
+            replicas: vec![self.address.clone()],
             lease: Some(duration(self.config.lease_ms)),
             heartbeat_interval: Some(duration(self.config.heartbeat_ms)),
             output_bytes_max: self.config.payload_bytes_max as u64,
@@ -66,24 +76,98 @@ impl TaskService for Api {
         &self,
         request: Request<PullTasksRequest>,
     ) -> Result<Response<Self::PullTasksStream>, Status> {
-        let id = session_id(&request.into_inner().session_id)?;
+        let id = session_id(&request.get_ref().session_id)?;
+        let engine = match self.route_call(Shard::of(id), &request).await? {
+            Route::Here(local) => local.engine,
+            Route::There(peer) => {
+                let mut client = TaskServiceClient::new(peer.channel.clone())
+                    .max_decoding_message_size(MESSAGE_BYTES_MAX);
+                let request = forwarded(request);
+                let call = async move { client.pull_tasks(request).await };
+                return peer.answer(call).await.map(streamed);
+            }
+        };
         let (sender, assignments) = mpsc::unbounded_channel();
-        self.engine.ask(|reply| Command::Pull(id, sender, reply)).await?;
-        Ok(Response::new(Pulled {
+        engine.ask(|reply| Command::Pull(id, sender, reply)).await?;
+        Ok(Response::new(Box::pin(Pulled {
             assignments: UnboundedReceiverStream::new(assignments),
             stop: Box::pin(self.stop.clone().cancelled_owned()),
-        }))
+        })))
     }
 
     async fn report_results(
         &self,
         request: Request<ReportResultsRequest>,
     ) -> Result<Response<ReportResultsResponse>, Status> {
-        let results = request.into_inner().results;
-        if results.len() > RESULTS_MAX {
-            let message = format!("has {} results; at most {RESULTS_MAX}", results.len());
+        let (count, most) = (request.get_ref().results.len(), RESULTS_MAX);
+        if count > most {
+            let message = format!("has {count} results; at most {most}");
             return Err(invalid("REQUEST_INVALID", "results", message).into());
         }
+        let session = request.get_ref().session_id.clone();
+        let results = with(request, |request| request.results);
+        // A token that nobody signed is refused wherever it goes.
+        let shard_of = |result: &WireResult| {
+            let claims = self.tokens.verify(&result.token);
+            claims.map_or_else(Shard::default, |claims| Shard::of(claims.task.workflow))
+        };
+        let answer = async |part: Part, request: Request<Vec<WireResult>>| match part {
+            Part::Here(engine) => self.report(&engine, request.into_inner()).await,
+            Part::There(peer) => {
+                let mut client = TaskServiceClient::new(peer.channel.clone());
+                let request = with(request, |results| ReportResultsRequest {
+                    session_id: session.clone(),
+                    results,
+                });
+                let call = async move { client.report_results(request).await };
+                Ok(peer.answer(call).await?.into_inner().verdicts)
+            }
+        };
+        let verdicts = self.by_shard(results, shard_of, answer).await?;
+        Ok(Response::new(ReportResultsResponse { verdicts }))
+    }
+
+    async fn renew_session(
+        &self,
+        request: Request<RenewSessionRequest>,
+    ) -> Result<Response<RenewSessionResponse>, Status> {
+        let session = session_id(&request.get_ref().session_id)?;
+        let shard = Shard::of(session);
+        let engine = engine_of!(self, shard, request, TaskServiceClient.renew_session);
+        let request = request.into_inner();
+        let seen = Attempted {
+            session,
+            attempts: request.attempt_ids.iter().filter_map(|id| parse_attempt_id(id)).collect(),
+            at_ms: now_ms(),
+            checkpoints: Vec::new(),
+            draining: false,
+        };
+        let answers = engine.ask(|reply| Command::Observe(vec![seen], reply)).await?;
+        let abandon = answers.into_iter().next().flatten().ok_or(Error::SessionNotFound)?;
+        let lease = Some(duration(self.config.lease_ms));
+        Ok(Response::new(RenewSessionResponse { lease, abandon }))
+    }
+
+    async fn close_session(
+        &self,
+        request: Request<CloseSessionRequest>,
+    ) -> Result<Response<CloseSessionResponse>, Status> {
+        let id = session_id(&request.get_ref().session_id)?;
+        let shard = Shard::of(id);
+        let engine = engine_of!(self, shard, request, TaskServiceClient.close_session);
+        let reason = reason(request.into_inner().reason);
+        engine.ask(|reply| Command::CloseSession(id, reason, reply)).await?;
+        Ok(Response::new(CloseSessionResponse {}))
+    }
+}
+
+impl Api {
+    /// Reports results to an engine; what became of each.
+    async fn report(
+        &self,
+        engine: &Handle,
+        results: Vec<WireResult>,
+    ) -> Result<Vec<Verdict>, Status> {
         let mut items = Vec::with_capacity(results.len());
         let mut answers = Vec::with_capacity(results.len());
         for result in results {
@@ -96,7 +180,7 @@ impl TaskService for Api {
                 Err(verdict) => answers.push(Err(verdict)),
             }
         }
-        self.engine.send(Command::Report(items)).await?;
+        engine.send(Command::Report(items)).await?;
         let mut verdicts = Vec::with_capacity(answers.len());
         for answer in answers {
             verdicts.push(match answer {
@@ -104,40 +188,9 @@ impl TaskService for Api {
                 Err(verdict) => verdict,
             });
         }
-        Ok(Response::new(ReportResultsResponse { verdicts }))
+        Ok(verdicts)
     }
 
-    async fn renew_session(
-        &self,
-        request: Request<RenewSessionRequest>,
-    ) -> Result<Response<RenewSessionResponse>, Status> {
-        let request = request.into_inner();
-        let session = session_id(&request.session_id)?;
-        let seen = Attempted {
-            session,
-            attempts: request.attempt_ids.iter().filter_map(|id| parse_attempt_id(id)).collect(),
-            at_ms: now_ms(),
-            checkpoints: Vec::new(),
-            draining: false,
-        };
-        let answers = self.engine.ask(|reply| Command::Observe(vec![seen], reply)).await?;
-        let abandon = answers.into_iter().next().flatten().ok_or(Error::SessionNotFound)?;
-        let lease = Some(duration(self.config.lease_ms));
-        Ok(Response::new(RenewSessionResponse { lease, abandon }))
-    }
-
-    async fn close_session(
-        &self,
-        request: Request<CloseSessionRequest>,
-    ) -> Result<Response<CloseSessionResponse>, Status> {
-        let request = request.into_inner();
-        let id = session_id(&request.session_id)?;
-        self.engine.ask(|reply| Command::CloseSession(id, reason(request.reason), reply)).await?;
-        Ok(Response::new(CloseSessionResponse {}))
-    }
-}
-
-impl Api {
     /// A result as the engine takes it, or why it cannot.
     fn item(&self, result: WireResult) -> Result<ReportItem, Verdict> {
         let claims = self.tokens.verify(&result.token).ok_or_else(|| {

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::definition::reference;
 use super::{Api, workflow_id};
 use crate::convert::{history, timestamp};
-use crate::engine::{Command, WatchItem, json_payload};
+use crate::engine::{WatchItem, json_payload};
 use crate::error::Error;
 use crate::store::{SessionRow, TaskRow, TaskState, WorkflowRow};
 
@@ -24,8 +24,8 @@ pub(super) async fn workflow(api: &Api, id: &str) -> Result<WorkflowMessage, Err
     let stored = stored.ok_or_else(|| Error::WorkflowNotFound(id.to_owned()))?;
     let events =
         history::events(&stored.records).map_err(|error| Error::Corrupt(error.to_string()))?;
-    let sessions = api.store.sessions().await?;
-    let known = api.engine.ask(Command::Statistics).await?.functions;
+    let sessions = api.store_of(stored.row.id).sessions().await?;
+    let known = api.functions().await?;
     let mut message = summary(&stored.row);
     message.history_length = events.len() as u64;
     message.waiting_for = waiting_for(&stored.row, &stored.tasks, &known);
@@ -53,7 +53,7 @@ pub(super) async fn summaries(
     for row in api.store.tasks_of(&ids).await? {
         tasks.entry(row.key.workflow).or_default().push(row);
     }
-    let known = api.engine.ask(Command::Statistics).await?.functions;
+    let known = api.functions().await?;
     let show = |row: &WorkflowRow| {
         let mut message = summary(row);
         let tasks = tasks.get(&row.id).map_or(&[][..], Vec::as_slice);

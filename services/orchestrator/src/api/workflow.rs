@@ -3,6 +3,7 @@
 use planaria_kernel::Json;
 use planaria_kernel::time::rfc3339;
 use planaria_proto::types::v1::{CloudEvent, Phase};
+use planaria_proto::workflow::v1::workflow_service_client::WorkflowServiceClient;
 use planaria_proto::workflow::v1::workflow_service_server::WorkflowService;
 use planaria_proto::workflow::v1::*;
 use planaria_runtime::clock::now_ms;
@@ -10,14 +11,16 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status};
+use tonic::{Extensions, Request, Response, Status};
+use tonic_types::StatusExt;
 use uuid::Uuid;
 
-use super::{Api, invalid, page_size, reason, view, workflow_id};
+use super::route::{Route, Streamed, engine_of, forwarded, is_forwarded, streamed};
+use super::{Api, MESSAGE_BYTES_MAX, invalid, page_size, reason, view, workflow_id};
 use crate::convert::{error_to, history, milliseconds};
 use crate::engine::{Command, Ended, Signalled, StartRequest, Started, Steering, json_payload};
 use crate::error::Error;
-use crate::store::WorkflowFilter;
+use crate::store::{Shard, WorkflowFilter};
 
 /// Longest idempotency key.
 const KEY_BYTES_MAX: usize = 128;
@@ -28,18 +31,21 @@ const WATCH_BEHIND_MAX: usize = 1_024;
 
 #[tonic::async_trait]
 impl WorkflowService for Api {
-    type WatchWorkflowStream = ReceiverStream<Result<WatchWorkflowResponse, Status>>;
+    type WatchWorkflowStream = Streamed<WatchWorkflowResponse>;
 
     async fn run_workflow(
         &self,
         request: Request<RunWorkflowRequest>,
     ) -> Result<Response<RunWorkflowResponse>, Status> {
-        let start = self.prepare(request.into_inner().start).await?;
-        let ended = match self.existing(&start).await? {
-            Some(id) => self.engine.ask(|reply| Command::Wait(id, reply)).await?,
+        let start = self.prepare(request.get_ref().start.clone()).await?;
+        let existing = self.existing(&start).await?;
+        let shard = self.shard_of_start(&start, existing).await?;
+        let engine = engine_of!(self, shard, request, WorkflowServiceClient.run_workflow);
+        let ended = match existing {
+            Some(id) => engine.ask(|reply| Command::Wait(id, reply)).await?,
             None => {
                 let start = Box::new(start);
-                self.engine.ask(|reply| Command::Start(start, Started::End(reply))).await?
+                engine.ask(|reply| Command::Start(start, Started::End(reply))).await?
             }
         };
         Ok(Response::new(ended_message(ended)))
@@ -49,7 +55,17 @@ impl WorkflowService for Api {
         &self,
         request: Request<StartWorkflowRequest>,
     ) -> Result<Response<StartWorkflowResponse>, Status> {
-        let (id, existed) = self.start(request.into_inner().start).await?;
+        let start = self.prepare(request.get_ref().start.clone()).await?;
+        let existing = self.existing(&start).await?;
+        let shard = self.shard_of_start(&start, existing).await?;
+        let engine = engine_of!(self, shard, request, WorkflowServiceClient.start_workflow);
+        let (id, existed) = match existing {
+            Some(id) => (id, true),
+            None => {
+                let start = Box::new(start);
+                engine.ask(|reply| Command::Start(start, Started::Start(reply))).await?
+            }
+        };
         let workflow_id = id.to_string();
         Ok(Response::new(StartWorkflowResponse { workflow_id, existed }))
     }
@@ -58,12 +74,17 @@ impl WorkflowService for Api {
         &self,
         request: Request<StartWorkflowsRequest>,
     ) -> Result<Response<StartWorkflowsResponse>, Status> {
-        let starts = request.into_inner().starts;
+        let (metadata, _, StartWorkflowsRequest { starts }) = request.into_parts();
         if starts.len() > STARTS_MAX {
             let message = format!("has {} starts; at most {STARTS_MAX} are allowed", starts.len());
             return Err(invalid("REQUEST_INVALID", "starts", message).into());
         }
-        let all = starts.into_iter().map(|start| self.start(Some(start)));
+        let start = |start| {
+            let request = StartWorkflowRequest { start: Some(start) };
+            let request = Request::from_parts(metadata.clone(), Extensions::default(), request);
+            self.start_workflow(request)
+        };
+        let all = starts.into_iter().map(start);
         let outcomes = futures_util::future::join_all(all).await;
         let outcomes = outcomes.into_iter().map(outcome_message).collect();
         Ok(Response::new(StartWorkflowsResponse { outcomes }))
@@ -96,16 +117,26 @@ impl WorkflowService for Api {
         &self,
         request: Request<WatchWorkflowRequest>,
     ) -> Result<Response<Self::WatchWorkflowStream>, Status> {
-        let request = request.into_inner();
-        let id = workflow_id(&request.workflow_id)?;
+        let id = workflow_id(&request.get_ref().workflow_id)?;
         let row = self.store.workflow_row(id).await.map_err(Error::from)?;
-        row.ok_or_else(|| Error::WorkflowNotFound(request.workflow_id.clone()))?;
+        row.ok_or_else(|| Error::WorkflowNotFound(request.get_ref().workflow_id.clone()))?;
+        let engine = match self.route_call(Shard::of(id), &request).await? {
+            Route::Here(local) => local.engine,
+            Route::There(peer) => {
+                let mut client = WorkflowServiceClient::new(peer.channel.clone())
+                    .max_decoding_message_size(MESSAGE_BYTES_MAX);
+                let request = forwarded(request);
+                let call = async move { client.watch_workflow(request).await };
+                return peer.answer(call).await.map(streamed);
+            }
+        };
+        let request = request.into_inner();
         let (sender, items) = mpsc::channel(WATCH_BEHIND_MAX);
-        self.engine.ask(|reply| Command::Watch(id, sender, reply)).await?;
+        engine.ask(|reply| Command::Watch(id, sender, reply)).await?;
         let (to_client, stream) = mpsc::channel(16);
         let watch = view::Watch { api: self.clone(), id, after: request.after_seq, to_client };
         tokio::spawn(watch.follow(items));
-        Ok(Response::new(ReceiverStream::new(stream)))
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
 
     async fn get_history(
@@ -134,9 +165,11 @@ impl WorkflowService for Api {
         &self,
         request: Request<SuspendWorkflowRequest>,
     ) -> Result<Response<SuspendWorkflowResponse>, Status> {
-        let request = request.into_inner();
-        let outcome =
-            self.steer(&request.workflow_id, Steering::Suspend(reason(request.reason))).await;
+        let id = workflow_id(&request.get_ref().workflow_id)?;
+        let shard = Shard::of(id);
+        let engine = engine_of!(self, shard, request, WorkflowServiceClient.suspend_workflow);
+        let steering = Steering::Suspend(reason(request.into_inner().reason));
+        let outcome = engine.ask(|reply| Command::Steer(id, steering, reply)).await;
         already(outcome, "suspended")?;
         Ok(Response::new(SuspendWorkflowResponse {}))
     }
@@ -145,7 +178,10 @@ impl WorkflowService for Api {
         &self,
         request: Request<ResumeWorkflowRequest>,
     ) -> Result<Response<ResumeWorkflowResponse>, Status> {
-        let outcome = self.steer(&request.into_inner().workflow_id, Steering::Resume).await;
+        let id = workflow_id(&request.get_ref().workflow_id)?;
+        let shard = Shard::of(id);
+        let engine = engine_of!(self, shard, request, WorkflowServiceClient.resume_workflow);
+        let outcome = engine.ask(|reply| Command::Steer(id, Steering::Resume, reply)).await;
         already(outcome, "running")?;
         Ok(Response::new(ResumeWorkflowResponse {}))
     }
@@ -154,9 +190,11 @@ impl WorkflowService for Api {
         &self,
         request: Request<CancelWorkflowRequest>,
     ) -> Result<Response<CancelWorkflowResponse>, Status> {
-        let request = request.into_inner();
-        let outcome =
-            self.steer(&request.workflow_id, Steering::Cancel(reason(request.reason))).await;
+        let id = workflow_id(&request.get_ref().workflow_id)?;
+        let shard = Shard::of(id);
+        let engine = engine_of!(self, shard, request, WorkflowServiceClient.cancel_workflow);
+        let steering = Steering::Cancel(reason(request.into_inner().reason));
+        let outcome = engine.ask(|reply| Command::Steer(id, steering, reply)).await;
         already(outcome, "cancelled")?;
         Ok(Response::new(CancelWorkflowResponse {}))
     }
@@ -165,8 +203,11 @@ impl WorkflowService for Api {
         &self,
         request: Request<RetryWorkflowRequest>,
     ) -> Result<Response<RetryWorkflowResponse>, Status> {
-        let request = request.into_inner();
-        self.steer(&request.workflow_id, Steering::Retry(reason(request.reason))).await?;
+        let id = workflow_id(&request.get_ref().workflow_id)?;
+        let shard = Shard::of(id);
+        let engine = engine_of!(self, shard, request, WorkflowServiceClient.retry_workflow);
+        let steering = Steering::Retry(reason(request.into_inner().reason));
+        engine.ask(|reply| Command::Steer(id, steering, reply)).await?;
         Ok(Response::new(RetryWorkflowResponse {}))
     }
 
@@ -174,9 +215,13 @@ impl WorkflowService for Api {
         &self,
         request: Request<RerunWorkflowRequest>,
     ) -> Result<Response<RerunWorkflowResponse>, Status> {
+        let id = workflow_id(&request.get_ref().workflow_id)?;
+        let shard = Shard::of(id);
+        let engine = engine_of!(self, shard, request, WorkflowServiceClient.rerun_workflow);
         let request = request.into_inner();
         let input = request.input.map(|input| self.json("input", input)).transpose()?;
-        self.steer(&request.workflow_id, Steering::Rerun(request.task, input)).await?;
+        let steering = Steering::Rerun(request.task, input);
+        engine.ask(|reply| Command::Steer(id, steering, reply)).await?;
         Ok(Response::new(RerunWorkflowResponse {}))
     }
 
@@ -184,11 +229,14 @@ impl WorkflowService for Api {
         &self,
         request: Request<SkipTaskRequest>,
     ) -> Result<Response<SkipTaskResponse>, Status> {
+        let id = workflow_id(&request.get_ref().workflow_id)?;
+        let shard = Shard::of(id);
+        let engine = engine_of!(self, shard, request, WorkflowServiceClient.skip_task);
         let request = request.into_inner();
         let output = request.output.map(|output| self.json("output", output)).transpose()?;
         let steering =
             Steering::Skip { task: request.task, output, reason: reason(request.reason) };
-        self.steer(&request.workflow_id, steering).await?;
+        engine.ask(|reply| Command::Steer(id, steering, reply)).await?;
         Ok(Response::new(SkipTaskResponse {}))
     }
 
@@ -196,10 +244,11 @@ impl WorkflowService for Api {
         &self,
         request: Request<SignalWorkflowRequest>,
     ) -> Result<Response<SignalWorkflowResponse>, Status> {
-        let request = request.into_inner();
-        let id = workflow_id(&request.workflow_id)?;
-        let event = self.event(request.event)?;
-        let consumed = self.engine.ask(|reply| Command::Signal(id, event, reply)).await?;
+        let id = workflow_id(&request.get_ref().workflow_id)?;
+        let shard = Shard::of(id);
+        let engine = engine_of!(self, shard, request, WorkflowServiceClient.signal_workflow);
+        let event = self.event(request.into_inner().event)?;
+        let consumed = engine.ask(|reply| Command::Signal(id, event, reply)).await?;
         Ok(Response::new(SignalWorkflowResponse { consumed }))
     }
 
@@ -207,20 +256,42 @@ impl WorkflowService for Api {
         &self,
         request: Request<PublishEventRequest>,
     ) -> Result<Response<PublishEventResponse>, Status> {
-        let event = self.event(request.into_inner().event)?;
-        let consumers = self.engine.ask(|reply| Command::Publish(event, reply)).await?;
+        let event = self.event(request.get_ref().event.clone())?;
+        let mut consumers = 0;
+        for local in self.shards.here() {
+            let event = event.clone();
+            consumers += local.engine.ask(|reply| Command::Publish(event, reply)).await?;
+        }
+        if is_forwarded(&request) {
+            return Ok(Response::new(PublishEventResponse { consumers }));
+        }
+        // The id makes the same event of it everywhere, also when this call is repeated.
+        let (metadata, _, mut message) = request.into_parts();
+        message.event.get_or_insert_default().id = event.id;
+        for address in self.shards.elsewhere() {
+            let request =
+                Request::from_parts(metadata.clone(), Extensions::default(), message.clone());
+            let mut client = WorkflowServiceClient::new(self.peers.channel(&address)?);
+            let answer = client.publish_event(forwarded(request)).await?;
+            consumers += answer.into_inner().consumers;
+        }
         Ok(Response::new(PublishEventResponse { consumers }))
     }
 }
 
 impl Api {
-    async fn start(&self, start: Option<WorkflowStart>) -> Result<(Uuid, bool), Error> {
-        let start = self.prepare(start).await?;
-        if let Some(id) = self.existing(&start).await? {
-            return Ok((id, true));
+    /// Where a start belongs: with the workflow that its key has started; else where its key
+    /// leads everybody, so that two starts with one key meet; without a key, here.
+    async fn shard_of_start(
+        &self,
+        start: &StartRequest,
+        existing: Option<Uuid>,
+    ) -> Result<Shard, Error> {
+        match (existing, &start.idempotency_key) {
+            (Some(id), _) => Ok(Shard::of(id)),
+            (None, Some(key)) => self.shards.of_name(key).await,
+            (None, None) => Ok(self.shards.any().await?.shard),
         }
-        let start = Box::new(start);
-        self.engine.ask(|reply| Command::Start(start, Started::Start(reply))).await
     }
 
     /// Checks a start and finds its definition.
@@ -261,11 +332,6 @@ impl Api {
         }
     }
 
-    async fn steer(&self, id: &str, steering: Steering) -> Result<(), Error> {
-        let id = workflow_id(id)?;
-        self.engine.ask(|reply| Command::Steer(id, steering, reply)).await
-    }
-
     async fn filter(&self, request: &ListWorkflowsRequest) -> Result<WorkflowFilter, Error> {
         let wanted = request.filter.clone().unwrap_or_default();
         let before = match request.page_token.as_str() {
@@ -276,8 +342,7 @@ impl Api {
             })?),
         };
         let waiting_beyond = if wanted.waiting_for_worker {
-            let known = self.engine.ask(Command::Statistics).await?.functions;
-            Some(known.into_iter().collect())
+            Some(self.functions().await?.into_iter().collect())
         } else {
             None
         };
@@ -361,17 +426,22 @@ fn ended_message(ended: Ended) -> RunWorkflowResponse {
     }
 }
 
-fn outcome_message(outcome: Result<(Uuid, bool), Error>) -> start_workflows_response::Outcome {
-    match outcome {
-        Ok((id, existed)) => start_workflows_response::Outcome {
-            workflow_id: id.to_string(),
+fn outcome_message(
+    outcome: Result<Response<StartWorkflowResponse>, Status>,
+) -> start_workflows_response::Outcome {
+    match outcome.map(Response::into_inner) {
+        Ok(StartWorkflowResponse { workflow_id, existed }) => start_workflows_response::Outcome {
+            workflow_id,
             existed,
             ..start_workflows_response::Outcome::default()
         },
-        Err(error) => start_workflows_response::Outcome {
-            error_reason: error.reason().to_owned(),
-            error_message: error.to_string(),
-            ..start_workflows_response::Outcome::default()
-        },
+        Err(status) => {
+            let info = status.get_details_error_info();
+            start_workflows_response::Outcome {
+                error_reason: info.map_or_else(String::new, |info| info.reason),
+                error_message: status.message().to_owned(),
+                ..start_workflows_response::Outcome::default()
+            }
+        }
     }
 }

@@ -7,6 +7,7 @@ use planaria_kernel::Json;
 use planaria_proto::task::v1::Assignment;
 use planaria_runtime::clock::now_ms;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::command::{Command, Ended, Reply, WatchItem};
@@ -139,7 +140,10 @@ impl Engine {
 
     /// The commit failed, or its outcome is unknown: nothing in memory can be trusted.
     pub(super) fn commit_failed(&mut self, error: &StoreError) {
-        tracing::error!(error = chain(error), "commit failed; reading everything again");
+        self.is_replaced = matches!(error, StoreError::Fenced);
+        if !self.is_replaced {
+            tracing::error!(error = chain(error), "commit failed; reading everything again");
+        }
         self.committing = None;
         self.gathering = Batch::default();
         self.generation += 1;
@@ -150,8 +154,12 @@ impl Engine {
 
     /// Reads everything, however long the store takes to heal. Commands that come meanwhile are
     /// refused.
-    pub(super) async fn read_everything(&mut self, commands: &mut mpsc::Receiver<Command>) {
-        while !commands.is_closed() || !commands.is_empty() {
+    pub(super) async fn read_everything(
+        &mut self,
+        commands: &mut mpsc::Receiver<Command>,
+        stop: &CancellationToken,
+    ) {
+        while !self.is_replaced && !stop.is_cancelled() {
             if self.failures > 1 {
                 let doublings = (self.failures - 2).min(PAUSE_DOUBLINGS_MAX);
                 refuse(commands, PAUSE * 2_u32.pow(doublings)).await;

@@ -35,7 +35,7 @@ use crate::config::Config;
 use crate::definitions::Definitions;
 use crate::log::LogTail;
 use crate::meters::Meters;
-use crate::store::{StoreError, TaskKey, WorkflowStore};
+use crate::store::{Shard, StoreError, TaskKey, WorkflowStore};
 use crate::token::Tokens;
 use batch::Batch;
 pub(crate) use batch::settled;
@@ -52,6 +52,8 @@ use timers::Timers;
 
 /// What the engine is made of.
 pub(crate) struct Parts {
+    /// The shard that the engine works on.
+    pub shard: Shard,
     /// Settings.
     pub config: Config,
     /// The store.
@@ -116,6 +118,8 @@ pub(crate) struct Engine {
     failures: u32,
     /// Nothing was read yet, or what was read cannot be trusted any more.
     is_blank: bool,
+    /// Another engine works on the shard: this one is over.
+    is_replaced: bool,
     reconciliation: reconcile::Reconciliation,
     last_sweep_ms: u64,
     next_sweep: Instant,
@@ -124,7 +128,7 @@ pub(crate) struct Engine {
 }
 
 /// Starts the engine: reads what is open, then answers commands until `stop`, and commits what it
-/// has taken before it returns.
+/// has taken before it returns. Returns, with `stop` cancelled, if another engine has replaced it.
 pub(crate) async fn run(
     parts: Parts,
     mut commands: mpsc::Receiver<Command>,
@@ -135,7 +139,15 @@ pub(crate) async fn run(
     let mut taken = Vec::with_capacity(256);
     loop {
         if engine.is_blank {
-            engine.read_everything(&mut commands).await;
+            engine.read_everything(&mut commands, &stop).await;
+        }
+        if engine.is_replaced {
+            stop.cancel();
+            return;
+        }
+        if engine.is_blank {
+            // It is to stop, and knows nothing that could be committed.
+            return;
         }
         engine.work();
         let deadline = engine.next_deadline();
@@ -151,10 +163,10 @@ pub(crate) async fn run(
                 }
             }
             () = sleep_until(deadline) => engine.tick(),
-            () = stop.cancelled(), if commands.is_closed() => break,
+            () = stop.cancelled(), if !commands.is_closed() => commands.close(),
         }
     }
-    while engine.committing.is_some() || !engine.gathering.is_empty() {
+    while !engine.is_replaced && (engine.committing.is_some() || !engine.gathering.is_empty()) {
         engine.work();
         match answers.recv().await {
             Some(answer) => engine.take_answer(answer),
@@ -189,6 +201,7 @@ impl Engine {
             generation: 0,
             failures: 0,
             is_blank: true,
+            is_replaced: false,
             reconciliation: reconcile::Reconciliation::default(),
             last_sweep_ms: planaria_runtime::clock::now_ms(),
             next_sweep: now,

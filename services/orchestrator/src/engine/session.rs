@@ -123,7 +123,7 @@ impl Engine {
             let _ = reply.send(Err(Error::Overloaded("too many sessions are open")));
             return;
         }
-        let id = Uuid::now_v7();
+        let id = self.parts.shard.new_id();
         let row = SessionRow {
             id,
             worker_id: request.worker_id.clone(),

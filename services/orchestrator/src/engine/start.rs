@@ -76,7 +76,7 @@ impl Engine {
             self.started_before(id, started);
             return;
         }
-        let id = Uuid::now_v7();
+        let id = self.parts.shard.new_id();
         let start_key = request.idempotency_key.zip(request.digest);
         if let Some((key, digest)) = &start_key {
             self.keys.insert(key.clone(), (id, digest.clone()));

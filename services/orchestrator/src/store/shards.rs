@@ -69,6 +69,8 @@ pub(crate) struct Holder {
 /// Who works on which shard. Every method sees what was committed before it was called.
 #[async_trait]
 pub(crate) trait ShardRegistry: Send + Sync {
+    /// Whether other processes can hold shards too.
+    fn is_shared(&self) -> bool;
     /// All shards, in the order of their numbers.
     async fn shards(&self) -> Result<Vec<ShardRow>, StoreError>;
     /// Makes a new shard with a new log, held by `holder`. `None`: the store has room for one

@@ -51,6 +51,10 @@ impl SqliteShardRegistry {
 
 #[async_trait]
 impl ShardRegistry for SqliteShardRegistry {
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     async fn shards(&self) -> Result<Vec<ShardRow>, StoreError> {
         Ok(self.row.lock().await.iter().cloned().collect())
     }

@@ -1,0 +1,160 @@
+//! Calls for a shard that another orchestrator has are passed on to it.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::{Stream, StreamExt};
+use planaria_runtime::Directory;
+use tonic::transport::Channel;
+use tonic::{Code, Request, Response, Status};
+
+use super::Api;
+use crate::error::Error;
+use crate::shards::{Local, Place, Shards};
+use crate::store::Shard;
+
+/// Marks calls that were passed on: they are not passed on again.
+const FORWARDED: &str = "planaria-forwarded";
+/// What a call that is passed on keeps of the caller's metadata.
+const KEPT: [&str; 5] =
+    ["grpc-timeout", "planaria-identity", "traceparent", "tracestate", "planaria-request-id"];
+
+/// A stream that may come from here or from elsewhere.
+pub(crate) type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// Channels to the other orchestrators; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Peers {
+    directory: Directory,
+    channels: Arc<Mutex<HashMap<String, Channel>>>,
+}
+
+impl Peers {
+    /// No channel yet.
+    #[must_use]
+    pub(crate) fn new(directory: Directory) -> Self {
+        Self { directory, channels: Arc::default() }
+    }
+
+    /// The channel to an address; it connects when it is used.
+    ///
+    /// # Errors
+    /// The address is none.
+    pub(crate) fn channel(&self, address: &str) -> Result<Channel, Error> {
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(channel) = channels.get(address) {
+            return Ok(channel.clone());
+        }
+        let opened = self.directory.connect(address);
+        let channel = opened.map_err(|error| Error::Internal(Box::new(error)))?;
+        channels.insert(address.to_owned(), channel.clone());
+        Ok(channel)
+    }
+}
+
+/// Who answers a call.
+pub(crate) enum Route {
+    /// An engine of this process.
+    Here(Local),
+    /// Another orchestrator.
+    There(Peer),
+}
+
+/// Another orchestrator that has a shard.
+pub(crate) struct Peer {
+    pub(crate) channel: Channel,
+    pub(crate) address: String,
+    shard: Shard,
+    shards: Shards,
+}
+
+impl Api {
+    /// Who answers for a shard.
+    pub(crate) async fn route(&self, shard: Shard) -> Result<Route, Error> {
+        match self.shards.place(shard).await? {
+            Place::Here(local) => Ok(Route::Here(local)),
+            Place::There(address) => {
+                let (channel, shards) = (self.peers.channel(&address)?, self.shards.clone());
+                Ok(Route::There(Peer { channel, address, shard, shards }))
+            }
+        }
+    }
+
+    /// The same for a call, which is passed on at most once.
+    pub(crate) async fn route_call<T>(
+        &self,
+        shard: Shard,
+        request: &Request<T>,
+    ) -> Result<Route, Error> {
+        let route = self.route(shard).await?;
+        match route {
+            Route::There(_) if is_forwarded(request) => Err(Error::Moving),
+            route => Ok(route),
+        }
+    }
+}
+
+impl Peer {
+    /// A call's outcome. If the peer cannot be reached, the caller hears so once the shard is
+    /// elsewhere, so that its next try finds it.
+    pub(crate) async fn answer<T>(
+        self,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<Response<T>, Status> {
+        match call.await {
+            Err(status) if status.code() == Code::Unavailable => {
+                self.shards.moved_from(self.shard, &self.address).await;
+                Err(status)
+            }
+            outcome => outcome,
+        }
+    }
+}
+
+/// Whether a call was passed on already.
+pub(crate) fn is_forwarded<T>(request: &Request<T>) -> bool {
+    request.metadata().contains_key(FORWARDED)
+}
+
+/// A call as it is passed on.
+pub(crate) fn forwarded<T>(request: Request<T>) -> Request<T> {
+    let (metadata, _, message) = request.into_parts();
+    let mut request = Request::new(message);
+    for key in KEPT {
+        if let Some(value) = metadata.get(key) {
+            request.metadata_mut().insert(key, value.clone());
+        }
+    }
+    mark(&mut request);
+    request
+}
+
+/// Marks a call as passed on.
+pub(crate) fn mark<T>(request: &mut Request<T>) {
+    request.metadata_mut().insert(FORWARDED, tonic::metadata::MetadataValue::from_static("1"));
+}
+
+/// A stream from elsewhere.
+pub(crate) fn streamed<T: Send + 'static>(
+    response: Response<tonic::Streaming<T>>,
+) -> Response<Streamed<T>> {
+    response.map(|stream| stream.boxed())
+}
+
+/// The engine of a shard; if another orchestrator has it, the function returns that one's answer.
+macro_rules! engine_of {
+    ($api:expr, $shard:expr, $request:ident, $client:ident . $method:ident) => {
+        match $api.route_call($shard, &$request).await? {
+            crate::api::route::Route::Here(local) => local.engine,
+            crate::api::route::Route::There(peer) => {
+                let mut client = $client::new(peer.channel.clone())
+                    .max_decoding_message_size(crate::api::MESSAGE_BYTES_MAX);
+                let request = crate::api::route::forwarded($request);
+                return peer.answer(async move { client.$method(request).await }).await;
+            }
+        }
+    };
+}
+pub(crate) use engine_of;
