@@ -68,8 +68,84 @@ impl PostgresStore {
         Ok(PostgresTransaction { lease, failed: false })
     }
 
+    /// For reading: each statement by itself.
+    #[must_use]
+    pub fn reading(&self) -> PostgresSession {
+        PostgresSession::Apart(self.clone())
+    }
+
+    /// For writing: begins a transaction.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::begin`].
+    pub async fn writing(&self) -> Result<PostgresSession, sqlx::Error> {
+        self.begin().await.map(PostgresSession::Together)
+    }
+
     async fn lease(&self) -> Result<Lease, sqlx::Error> {
         Ok(Lease { connection: Some(self.pool.acquire().await?), patience: self.patience })
+    }
+}
+
+/// What statements are done in: each by itself, or all together. SQLite's has the same methods, so
+/// that what both databases are asked in the same words is written once.
+#[derive(Debug)]
+pub enum PostgresSession {
+    /// Each statement by itself.
+    Apart(PostgresStore),
+    /// Together, once it is committed.
+    Together(PostgresTransaction),
+}
+
+impl PostgresSession {
+    /// All rows of a statement.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::rows`].
+    pub async fn rows<'q>(
+        &mut self,
+        query: impl Execute<'q, Postgres> + 'q,
+    ) -> Result<Vec<PgRow>, sqlx::Error> {
+        match self {
+            Self::Apart(store) => store.rows(query).await,
+            Self::Together(transaction) => transaction.rows(query).await,
+        }
+    }
+
+    /// The first row of a statement, if there is one.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::rows`].
+    pub async fn row<'q>(
+        &mut self,
+        query: impl Execute<'q, Postgres> + 'q,
+    ) -> Result<Option<PgRow>, sqlx::Error> {
+        Ok(self.rows(query).await?.into_iter().next())
+    }
+
+    /// Does a statement and tells how many rows it changed.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::rows`].
+    pub async fn execute<'q>(
+        &mut self,
+        query: impl Execute<'q, Postgres> + 'q,
+    ) -> Result<u64, sqlx::Error> {
+        match self {
+            Self::Apart(store) => store.execute(query).await,
+            Self::Together(transaction) => transaction.execute(query).await,
+        }
+    }
+
+    /// Makes it last, if it is a transaction.
+    ///
+    /// # Errors
+    /// As [`PostgresTransaction::commit`].
+    pub async fn commit(self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Apart(_) => Ok(()),
+            Self::Together(transaction) => transaction.commit().await,
+        }
     }
 }
 
