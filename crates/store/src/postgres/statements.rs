@@ -68,36 +68,22 @@ impl PostgresStore {
         Ok(PostgresTransaction { lease, failed: false })
     }
 
-    /// For reading: each statement by itself.
-    #[must_use]
-    pub fn reading(&self) -> PostgresSession {
-        PostgresSession::Apart(self.clone())
-    }
-
-    /// For writing: begins a transaction.
-    ///
-    /// # Errors
-    /// As [`PostgresStore::begin`].
-    pub async fn writing(&self) -> Result<PostgresSession, sqlx::Error> {
-        self.begin().await.map(PostgresSession::Together)
-    }
-
     async fn lease(&self) -> Result<Lease, sqlx::Error> {
         Ok(Lease { connection: Some(self.pool.acquire().await?), patience: self.patience })
     }
 }
 
-/// What statements are done in: each by itself, or all together. SQLite's has the same methods, so
-/// that what both databases are asked in the same words is written once.
+/// What statements are done in: each by itself, or in a transaction. SQLite's has the same
+/// methods, so that what both databases are asked in the same words is written once.
 #[derive(Debug)]
-pub enum PostgresSession {
+pub enum PostgresSession<'c> {
     /// Each statement by itself.
-    Apart(PostgresStore),
-    /// Together, once it is committed.
-    Together(PostgresTransaction),
+    Store(&'c PostgresStore),
+    /// All in a transaction that somebody else commits.
+    Transaction(&'c mut PostgresTransaction),
 }
 
-impl PostgresSession {
+impl PostgresSession<'_> {
     /// All rows of a statement.
     ///
     /// # Errors
@@ -107,8 +93,8 @@ impl PostgresSession {
         query: impl Execute<'q, Postgres> + 'q,
     ) -> Result<Vec<PgRow>, sqlx::Error> {
         match self {
-            Self::Apart(store) => store.rows(query).await,
-            Self::Together(transaction) => transaction.rows(query).await,
+            Self::Store(store) => store.rows(query).await,
+            Self::Transaction(transaction) => transaction.rows(query).await,
         }
     }
 
@@ -132,19 +118,8 @@ impl PostgresSession {
         query: impl Execute<'q, Postgres> + 'q,
     ) -> Result<u64, sqlx::Error> {
         match self {
-            Self::Apart(store) => store.execute(query).await,
-            Self::Together(transaction) => transaction.execute(query).await,
-        }
-    }
-
-    /// Makes it last, if it is a transaction.
-    ///
-    /// # Errors
-    /// As [`PostgresTransaction::commit`].
-    pub async fn commit(self) -> Result<(), sqlx::Error> {
-        match self {
-            Self::Apart(_) => Ok(()),
-            Self::Together(transaction) => transaction.commit().await,
+            Self::Store(store) => store.execute(query).await,
+            Self::Transaction(transaction) => transaction.execute(query).await,
         }
     }
 }

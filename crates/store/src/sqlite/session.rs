@@ -1,37 +1,14 @@
-//! Statements apart or together.
+//! Statements on a connection.
 
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Execute, Sqlite, Transaction};
+use sqlx::{Execute, Executor, Sqlite, SqliteConnection};
 
-use super::SqliteStore;
-
-/// What statements are done in: each by itself, or all together. PostgreSQL's has the same
+/// What statements are done in: a connection, in a transaction or not. PostgreSQL's has the same
 /// methods, so that what both databases are asked in the same words is written once.
 #[derive(Debug)]
-pub enum SqliteSession {
-    /// Each statement by itself; it cannot write.
-    Apart(SqliteStore),
-    /// Together, once it is committed.
-    Together(Transaction<'static, Sqlite>),
-}
+pub struct SqliteSession<'c>(pub &'c mut SqliteConnection);
 
-impl SqliteStore {
-    /// For reading: each statement by itself.
-    #[must_use]
-    pub fn reading(&self) -> SqliteSession {
-        SqliteSession::Apart(self.clone())
-    }
-
-    /// For writing: begins a transaction, once those before it are over.
-    ///
-    /// # Errors
-    /// What the database said.
-    pub async fn writing(&self) -> Result<SqliteSession, sqlx::Error> {
-        self.writer().begin_with("BEGIN IMMEDIATE").await.map(SqliteSession::Together)
-    }
-}
-
-impl SqliteSession {
+impl SqliteSession<'_> {
     /// All rows of a statement.
     ///
     /// # Errors
@@ -40,11 +17,7 @@ impl SqliteSession {
         &mut self,
         query: impl Execute<'q, Sqlite> + 'q,
     ) -> Result<Vec<SqliteRow>, sqlx::Error> {
-        use sqlx::Executor as _;
-        match self {
-            Self::Apart(store) => store.readers().fetch_all(query).await,
-            Self::Together(transaction) => (**transaction).fetch_all(query).await,
-        }
+        (*self.0).fetch_all(query).await
     }
 
     /// The first row of a statement, if there is one.
@@ -66,22 +39,6 @@ impl SqliteSession {
         &mut self,
         query: impl Execute<'q, Sqlite> + 'q,
     ) -> Result<u64, sqlx::Error> {
-        use sqlx::Executor as _;
-        let done = match self {
-            Self::Apart(store) => store.readers().execute(query).await,
-            Self::Together(transaction) => (**transaction).execute(query).await,
-        };
-        Ok(done?.rows_affected())
-    }
-
-    /// Makes it last, if it is a transaction.
-    ///
-    /// # Errors
-    /// What the database said.
-    pub async fn commit(self) -> Result<(), sqlx::Error> {
-        match self {
-            Self::Apart(_) => Ok(()),
-            Self::Together(transaction) => transaction.commit().await,
-        }
+        Ok((*self.0).execute(query).await?.rows_affected())
     }
 }
