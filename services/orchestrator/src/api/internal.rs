@@ -21,7 +21,7 @@ use super::task::session_id;
 use super::{Api, page_size, workflow_id};
 use crate::convert::attempt::cause;
 use crate::convert::{duration, milliseconds, timestamp};
-use crate::engine::{Attempted, Command, RetryDecision, VerdictItem, settled};
+use crate::engine::{Attempted, Command, RetryDecision, RetryVerdict, VerdictItem, settled};
 use crate::error::Error;
 use crate::store::{LogEntry, Position, Subject, TaskKey};
 use crate::token::parse_attempt_id;
@@ -82,11 +82,15 @@ impl OrchestratorService for Api {
         for decision in request.into_inner().decisions {
             let workflow = workflow_id(&decision.workflow_id)?;
             let frame = planaria_kernel::workflow::FrameId(decision.frame);
-            let reason = decision.give_up_reason;
+            let verdict = match (decision.give_up_reason, decision.deferred_until) {
+                (reason, _) if !reason.is_empty() => RetryVerdict::GiveUp(reason),
+                (_, Some(until)) => RetryVerdict::Deferred { until_ms: milliseconds(Some(&until)) },
+                (_, None) => RetryVerdict::Now,
+            };
             let item = RetryDecision {
                 task: TaskKey { workflow, frame },
                 attempt: decision.attempt,
-                give_up: (!reason.is_empty()).then_some(reason),
+                verdict,
             };
             let (reply, answer) = oneshot::channel();
             items.push((item, reply));

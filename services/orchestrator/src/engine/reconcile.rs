@@ -12,6 +12,7 @@ use planaria_runtime::clock::now_ms;
 use uuid::Uuid;
 
 use super::dispatch::reference;
+use super::command::RetryVerdict;
 use super::entry::{Entry, Loss, Mail, MailKind, Settle, Slot, Work};
 use super::session::Session;
 use super::{Engine, Internal};
@@ -126,7 +127,8 @@ impl Engine {
                         continue;
                     };
                     let frame = key.frame;
-                    let kind = MailKind::Decision { frame, attempt, give_up: None, overdue: true };
+                    let verdict = RetryVerdict::Overdue;
+                    let kind = MailKind::Decision { frame, attempt, verdict };
                     (key.workflow, kind)
                 }
                 Repair::FireTimer(key) => {
