@@ -121,11 +121,7 @@ pub(crate) enum MailKind {
     /// An attempt was lost.
     Lost(Loss),
     /// The retry engine's word on a failed attempt, or the reconciler's.
-    Decision {
-        frame: FrameId,
-        attempt: u32,
-        verdict: RetryVerdict,
-    },
+    Decision { frame: FrameId, attempt: u32, verdict: RetryVerdict },
     /// A queued task goes to a session that has a slot for it.
     Claim { frame: FrameId, session: Uuid },
     /// A checkpoint of a running attempt.

@@ -11,8 +11,8 @@ use planaria_proto::types::v1::HealingAction;
 use planaria_runtime::clock::now_ms;
 use uuid::Uuid;
 
-use super::dispatch::reference;
 use super::command::RetryVerdict;
+use super::dispatch::reference;
 use super::entry::{Entry, Loss, Mail, MailKind, Settle, Slot, Work};
 use super::session::Session;
 use super::{Engine, Internal};
