@@ -15,6 +15,9 @@ pub struct StoreSettings {
     pub connect_ms_max: u64,
     /// A statement that takes longer is cancelled by the server.
     pub statement_ms_max: u64,
+    /// Services bring their schema up to date when they start. Otherwise they refuse to start on
+    /// an older one, and `planaria migrate` is what brings it up to date.
+    pub migrate: bool,
 }
 
 impl Default for StoreSettings {
@@ -24,6 +27,7 @@ impl Default for StoreSettings {
             connections_max: 8,
             connect_ms_max: 3_000,
             statement_ms_max: 30_000,
+            migrate: true,
         }
     }
 }
@@ -58,6 +62,12 @@ pub struct BusSettings {
     pub connect_ms_max: u64,
     /// Entries kept in a stream, about.
     pub stream_entries_max: u64,
+    /// Hints that wait to be published, and that wait for each subscriber; more are dropped.
+    pub queue_max: usize,
+    /// A hint with a larger body is dropped.
+    pub body_bytes_max: usize,
+    /// A hint of a group whose consumer did not deal with it within this goes to another.
+    pub claim_ms: u64,
 }
 
 impl Default for BusSettings {
@@ -67,6 +77,9 @@ impl Default for BusSettings {
             prefix: "planaria".into(),
             connect_ms_max: 1_000,
             stream_entries_max: 10_000,
+            queue_max: 4_096,
+            body_bytes_max: 65_536,
+            claim_ms: 30_000,
         }
     }
 }

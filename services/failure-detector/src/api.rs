@@ -9,7 +9,7 @@ use planaria_proto::failure_detector::v1::failure_detector_service_server::Failu
 use planaria_proto::failure_detector::v1::{
     DrainWorkerRequest, DrainWorkerResponse, ForgetSessionRequest, ForgetSessionResponse,
     HeartbeatRequest, HeartbeatResponse, ListWorkersRequest, ListWorkersResponse, Liveness,
-    ReportEvidenceRequest, ReportEvidenceResponse, WatchWorkersRequest, WatchWorkersResponse,
+    WatchWorkersRequest, WatchWorkersResponse,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
@@ -106,16 +106,6 @@ impl FailureDetectorService for Api {
 
 #[tonic::async_trait]
 impl EvidenceService for Api {
-    async fn report_evidence(
-        &self,
-        request: Request<ReportEvidenceRequest>,
-    ) -> Result<Response<ReportEvidenceResponse>, Status> {
-        // Clocks of machines differ, so the time of the evidence is that of its arrival.
-        let session_id = request.into_inner().session_id;
-        self.handle.tell(Event::PullReset { session_id }).await?;
-        Ok(Response::new(ReportEvidenceResponse {}))
-    }
-
     async fn forget_session(
         &self,
         request: Request<ForgetSessionRequest>,

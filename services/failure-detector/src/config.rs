@@ -31,7 +31,8 @@ pub struct Config {
     pub lag_ms_max: u64,
     /// A loop of the detector that is later than this makes it look on for a while.
     pub stall_ms: u64,
-    /// After a start or a stall, nothing is pronounced for this long.
+    /// Nothing is pronounced for this long after a stall; after a start, nothing on workers whose
+    /// first heartbeat another detector heard.
     pub observe_only_ms: u64,
     /// More than this part of the workers silent at once: nothing is pronounced for silence.
     pub mass_percent: u64,

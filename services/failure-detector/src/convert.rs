@@ -9,7 +9,7 @@ use planaria_proto::types::v1::Signal;
 use prost_types::Timestamp;
 
 /// A heartbeat for the kernel.
-pub(crate) fn beat(request: &HeartbeatRequest, stream: u64) -> Beat {
+pub(crate) fn beat(request: &HeartbeatRequest, stream: u64, first: bool) -> Beat {
     let attempts = request.attempts.iter().map(|attempt| AttemptReport {
         attempt_id: attempt.attempt_id.clone(),
         progress_count: attempt.progress_count,
@@ -20,6 +20,7 @@ pub(crate) fn beat(request: &HeartbeatRequest, stream: u64) -> Beat {
         incarnation: request.incarnation.clone(),
         session_id: request.session_id.clone(),
         stream,
+        first,
         attempts: attempts.collect(),
     }
 }
@@ -70,10 +71,9 @@ pub(crate) fn liveness(state: &SessionLiveness) -> Liveness {
 /// The signal of a verdict; `None` for what is no verdict of a detector.
 pub(crate) fn signal(cause: Cause) -> Option<Signal> {
     match cause {
-        Cause::StreamReset
-        | Cause::StreamClosed
-        | Cause::ConnectionLost
-        | Cause::PullStreamReset => Some(Signal::StreamLost),
+        Cause::StreamReset | Cause::StreamClosed | Cause::ConnectionLost => {
+            Some(Signal::StreamLost)
+        }
         Cause::HeartbeatsStopped => Some(Signal::HeartbeatsStopped),
         Cause::NewIncarnation => Some(Signal::NewIncarnation),
         Cause::HopLost | Cause::SessionEnded => None,

@@ -150,16 +150,13 @@ impl Detector {
 
     fn handle(&mut self, event: Event, now: u64) {
         match event {
-            Event::Beat { request, stream, answer } => {
+            Event::Beat { request, stream, first, answer } => {
                 // Who asked may be gone; the heartbeat counts nevertheless.
-                let _gone = answer.send(self.beat(*request, stream, now));
+                let _gone = answer.send(self.beat(*request, stream, first, now));
             }
             Event::StreamEnded { session_id, stream, loss } => {
                 tracing::debug!(session_id, ?loss, "heartbeat stream ended");
                 self.apply(RosterEvent::StreamEnded { session_id, stream, loss }, now);
-            }
-            Event::PullReset { session_id } => {
-                self.apply(RosterEvent::PullReset { session_id }, now);
             }
             Event::Ended { session_id, left } => {
                 self.verdicts.forget(&session_id);

@@ -12,15 +12,14 @@ pub(crate) enum Event {
     Beat {
         request: Box<HeartbeatRequest>,
         stream: u64,
+        /// Whether it is the very first of the worker's incarnation.
+        first: bool,
         answer: oneshot::Sender<Result<HeartbeatResponse, Error>>,
     },
     StreamEnded {
         session_id: String,
         stream: u64,
         loss: Loss,
-    },
-    PullReset {
-        session_id: String,
     },
     Ended {
         session_id: String,
@@ -60,9 +59,10 @@ impl Handle {
         &self,
         request: HeartbeatRequest,
         stream: u64,
+        first: bool,
     ) -> Result<HeartbeatResponse, Error> {
         let request = Box::new(request);
-        self.ask(|answer| Event::Beat { request, stream, answer }).await?
+        self.ask(|answer| Event::Beat { request, stream, first, answer }).await?
     }
 
     pub(crate) async fn drain(&self, worker_id: String) -> Result<(), Error> {

@@ -14,6 +14,9 @@ use tonic::{Status, Streaming};
 use crate::handle::{Event, Handle};
 use crate::{Config, Error, limits, stream_end};
 
+/// The sequence of the first heartbeat of an incarnation.
+const FIRST_SEQUENCE: u64 = 1;
+
 /// Messages read ahead of the spacing; beyond that the stream's flow control stops the sender.
 const MERGED_MAX: usize = 16;
 
@@ -45,12 +48,14 @@ impl Intake {
         let spacing = Duration::from_millis(self.config.beat_spacing_ms);
         let mut waiting: Option<HeartbeatRequest> = None;
         let (mut merged, mut not_before) = (0, Instant::now());
+        // One that was merged into a later one is heard too.
+        let mut first = false;
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(not_before), if waiting.is_some() => {
                     if let Some(request) = waiting.take() {
                         *session_id = Some(request.session_id.clone());
-                        self.pass_on(request).await.ok()?;
+                        self.pass_on(request, std::mem::take(&mut first)).await.ok()?;
                     }
                     (merged, not_before) = (0, Instant::now() + spacing);
                 }
@@ -59,6 +64,7 @@ impl Intake {
                         if let Err(error) = self.admit(&request, waiting.as_ref()) {
                             return self.refuse(error).await;
                         }
+                        first |= request.sequence == FIRST_SEQUENCE;
                         waiting = Some(merge(waiting, request));
                         merged += 1;
                     }
@@ -66,7 +72,7 @@ impl Intake {
                         // What came before the end counts.
                         if let Some(request) = waiting.take() {
                             *session_id = Some(request.session_id.clone());
-                            self.pass_on(request).await.ok()?;
+                            self.pass_on(request, first).await.ok()?;
                         }
                         let Err(status) = ended else { return Some(Loss::Closed) };
                         return stream_end::classify(&status, self.behind_hop);
@@ -91,8 +97,8 @@ impl Intake {
         Ok(())
     }
 
-    async fn pass_on(&self, request: HeartbeatRequest) -> Result<(), Error> {
-        match self.handle.beat(request, self.stream).await {
+    async fn pass_on(&self, request: HeartbeatRequest, first: bool) -> Result<(), Error> {
+        match self.handle.beat(request, self.stream, first).await {
             // Who does not read the answers is told through the end of the stream.
             Ok(answer) => drop(self.answers.try_send(Ok(answer))),
             Err(error) => {

@@ -41,7 +41,6 @@ impl Meters {
             Cause::StreamReset => "stream_reset",
             Cause::StreamClosed => "stream_closed",
             Cause::ConnectionLost => "connection_lost",
-            Cause::PullStreamReset => "pull_stream_reset",
             Cause::HeartbeatsStopped => "heartbeats_stopped",
             Cause::HopLost => "hop_lost",
             Cause::NewIncarnation => "new_incarnation",

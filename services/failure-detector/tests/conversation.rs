@@ -3,7 +3,7 @@
 
 mod mesh;
 
-use mesh::{Mesh, Worker, attempt, eager, soon};
+use mesh::{Mesh, Worker, attempt, soon};
 use planaria_failure_detector::Config;
 use planaria_proto::failure_detector::v1::*;
 use planaria_proto::orchestrator::v1::observe_sessions_response::Answer;
@@ -13,7 +13,7 @@ use tonic_types::StatusExt;
 
 #[tokio::test]
 async fn leases_and_abandons_come_with_the_next_heartbeat() {
-    let mesh = Mesh::start(eager()).await;
+    let mesh = Mesh::start(Config::default()).await;
     let mut worker = Worker::connect(mesh.address, "worker", "1").await;
     worker.message.attempts = vec![attempt("zombie", 0)];
     let lease = Some(prost_types::Duration { seconds: 9, nanos: 0 });
@@ -33,7 +33,7 @@ async fn leases_and_abandons_come_with_the_next_heartbeat() {
 
 #[tokio::test]
 async fn the_orchestrator_hears_of_inventory_and_checkpoints_even_after_it_was_away() {
-    let mesh = Mesh::start(eager()).await;
+    let mesh = Mesh::start(Config::default()).await;
     let mut worker = Worker::connect(mesh.address, "worker", "1").await;
     *mesh.told.failures.lock().unwrap() = 2;
     let mut running = attempt("a", 1);
@@ -53,7 +53,7 @@ async fn the_orchestrator_hears_of_inventory_and_checkpoints_even_after_it_was_a
 
 #[tokio::test]
 async fn a_gone_session_is_told() {
-    let mesh = Mesh::start(eager()).await;
+    let mesh = Mesh::start(Config::default()).await;
     let answer = Answer { session_gone: true, ..Answer::default() };
     mesh.told.answers.lock().unwrap().insert("session-worker-1".into(), answer);
     let mut worker = Worker::connect(mesh.address, "worker", "1").await;
@@ -62,7 +62,7 @@ async fn a_gone_session_is_told() {
 
 #[tokio::test]
 async fn drain_is_told_with_the_next_heartbeat() {
-    let mesh = Mesh::start(eager()).await;
+    let mesh = Mesh::start(Config::default()).await;
     let mut worker = Worker::connect(mesh.address, "worker", "1").await;
     assert!(!worker.beat().await.drain);
     let mut client = mesh.client().await;
@@ -76,7 +76,7 @@ async fn drain_is_told_with_the_next_heartbeat() {
 
 #[tokio::test]
 async fn followers_hear_of_every_change() {
-    let mesh = Mesh::start(eager()).await;
+    let mesh = Mesh::start(Config::default()).await;
     let mut stream =
         mesh.client().await.watch_workers(WatchWorkersRequest {}).await.unwrap().into_inner();
     assert!(soon(stream.message()).await.unwrap().unwrap().workers.is_empty());
@@ -101,7 +101,7 @@ async fn followers_hear_of_every_change() {
 
 #[tokio::test]
 async fn what_is_malformed_is_refused_by_field_and_the_worker_is_not_dead_for_it() {
-    let mut mesh = Mesh::start(eager()).await;
+    let mut mesh = Mesh::start(Config::default()).await;
     let mut worker = Worker::connect(mesh.address, "worker", "1").await;
     worker.message.attempts = vec![attempt("", 0)];
     worker.send().await;
@@ -115,7 +115,7 @@ async fn what_is_malformed_is_refused_by_field_and_the_worker_is_not_dead_for_it
 
 #[tokio::test]
 async fn there_is_room_for_so_many_workers_and_no_more() {
-    let mesh = Mesh::start(Config { workers_max: 1, ..eager() }).await;
+    let mesh = Mesh::start(Config { workers_max: 1, ..Config::default() }).await;
     let mut first = Worker::connect(mesh.address, "first", "1").await;
     let mut client = mesh.client().await;
     let message = HeartbeatRequest {
@@ -136,7 +136,7 @@ async fn there_is_room_for_so_many_workers_and_no_more() {
 
 #[tokio::test]
 async fn a_flood_is_merged() {
-    let mesh = Mesh::start(eager()).await;
+    let mesh = Mesh::start(Config::default()).await;
     let mut flooding = Worker::connect(mesh.address, "flooding", "1").await;
     let mut other = Worker::connect(mesh.address, "other", "1").await;
     for _ in 0..800 {

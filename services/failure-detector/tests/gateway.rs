@@ -6,7 +6,8 @@ mod mesh;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use mesh::{Mesh, Running, Worker, connect, eager, listen};
+use mesh::{Mesh, Running, Worker, connect, listen};
+use planaria_failure_detector::Config;
 use planaria_proto::types::v1::Signal;
 use planaria_runtime::service::Deps;
 use planaria_runtime::{ClientLimits, Directory};
@@ -44,7 +45,7 @@ async fn wire(to: SocketAddr) -> (SocketAddr, Running) {
 
 #[tokio::test]
 async fn a_worker_killed_behind_the_gateway_is_dead_within_400_ms() {
-    let mut mesh = Mesh::start(eager()).await;
+    let mut mesh = Mesh::start(Config::default()).await;
     let gateway = gateway(listen().await, &mesh);
     let (address, wire) = wire(gateway.address).await;
     let _killed = Worker::connect(address, "killed", "1").await.keep_beating();
@@ -62,7 +63,7 @@ async fn a_worker_killed_behind_the_gateway_is_dead_within_400_ms() {
 #[tokio::test]
 async fn the_death_and_the_drain_of_the_gateway_kill_nobody() {
     for crash in [true, false] {
-        let mut mesh = Mesh::start(eager()).await;
+        let mut mesh = Mesh::start(Config::default()).await;
         let first = gateway(listen().await, &mesh);
         let mut messages = Vec::new();
         let mut beating = Vec::new();

@@ -89,7 +89,7 @@ mod tests {
         }
         for path in [
             "/planaria.orchestrator.v1.OrchestratorService/ReadLog",
-            "/planaria.failure_detector.v1.EvidenceService/ReportEvidence",
+            "/planaria.failure_detector.v1.EvidenceService/ForgetSession",
             "/planaria.workflow.v1.WorkflowService/Nothing",
             "",
         ] {

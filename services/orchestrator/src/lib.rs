@@ -10,6 +10,7 @@ mod convert;
 mod definitions;
 mod engine;
 mod error;
+mod gates;
 mod log;
 mod meters;
 mod shards;

@@ -6,6 +6,8 @@
 //! tells the orchestrator "now" or "give up", as often as it takes, and the orchestrator makes
 //! that count once.
 
+#![allow(clippy::duplicate_mod, reason = "what both databases are asked is compiled for each")]
+
 mod api;
 mod config;
 mod convert;
@@ -16,6 +18,7 @@ mod gauges;
 mod hand_off;
 mod ledger;
 mod orchestrator;
+mod postgres;
 mod reconciler;
 mod records;
 mod redrive;
@@ -26,6 +29,7 @@ mod wiring;
 
 pub use config::Config;
 pub use error::Error;
+pub use postgres::SCHEMA;
 pub use wiring::build;
 
 /// The service's name in settings, the directory and on the command line.

@@ -1,4 +1,7 @@
-//! The port to the store.
+//! The port to the store. What both databases are asked in the same words lies below it.
+
+#[cfg(test)]
+pub(crate) mod conformance;
 
 use planaria_proto::orchestrator::v1::LogPosition;
 use planaria_proto::retry::v1::DeadLetterState;

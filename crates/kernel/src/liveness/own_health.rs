@@ -9,16 +9,19 @@ const RECOVERY_MS: u64 = 1_000;
 /// How much the own observations are worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OwnHealth {
+    start_until_ms: u64,
     observe_until_ms: u64,
     factor: u64,
     raised_ms: u64,
 }
 
 impl OwnHealth {
-    /// After a start: nothing is known yet, so nothing is pronounced for a while.
+    /// After a start: nothing is known of the sessions of before, so nothing is pronounced on them
+    /// for a while.
     #[must_use]
     pub fn new(policy: &Policy, now: u64) -> Self {
-        Self { observe_until_ms: now + policy.observe_ms, factor: 1, raised_ms: now }
+        let start_until_ms = now + policy.observe_ms;
+        Self { start_until_ms, observe_until_ms: 0, factor: 1, raised_ms: now }
     }
 
     /// The own loop ran this much later than planned. Returns whether that was a stall.
@@ -49,6 +52,12 @@ impl OwnHealth {
         (self.pause_factor(now) > 1).then(|| self.raised_ms + (steps + 1) * RECOVERY_MS)
     }
 
+    /// Until then nothing is pronounced on sessions that began before this detector.
+    #[must_use]
+    pub fn start_until_ms(&self) -> u64 {
+        self.start_until_ms
+    }
+
     /// Until then nothing is pronounced.
     #[must_use]
     pub fn observe_until_ms(&self) -> u64 {
@@ -72,7 +81,7 @@ mod tests {
         assert_eq!(health.pause_factor(11_000), 2);
         assert_eq!(health.pause_factor(12_000), 1);
         assert_eq!(health.factor_changes_ms(12_000), None);
-        assert_eq!(health.observe_until_ms(), 3_000);
+        assert_eq!((health.start_until_ms(), health.observe_until_ms()), (3_000, 0));
     }
 
     #[test]

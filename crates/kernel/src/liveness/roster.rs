@@ -59,6 +59,8 @@ pub struct Beat {
     pub session_id: String,
     /// The number of the stream it came on; higher is newer.
     pub stream: u64,
+    /// Whether it is the very first of the worker's incarnation.
+    pub first: bool,
     /// The inventory.
     pub attempts: Vec<AttemptReport>,
 }
@@ -76,11 +78,6 @@ pub enum RosterEvent {
         stream: u64,
         /// How.
         loss: Loss,
-    },
-    /// An orchestrator saw the session's pull stream reset.
-    PullReset {
-        /// The session.
-        session_id: String,
     },
     /// An orchestrator ended the session.
     Ended {
@@ -137,13 +134,14 @@ pub enum RosterEffect {
 }
 
 impl Roster {
-    /// A roster after a start: it looks on before it judges.
+    /// A roster after a start: it looks on before it judges what began before.
     #[must_use]
     pub fn new(policy: Policy, now: u64) -> Self {
         let own_health = OwnHealth::new(&policy, now);
         let conditions = Conditions {
             pause_factor: 1,
             observe_until_ms: own_health.observe_until_ms(),
+            start_until_ms: own_health.start_until_ms(),
             hold_until_ms: 0,
             resume_ms: policy.resume_ms,
         };
@@ -197,10 +195,6 @@ impl Roster {
                 self.tell_session(&session_id, event, now, &mut effects);
                 self.watch_for_mass_resets(now);
             }
-            RosterEvent::PullReset { session_id } => {
-                self.tell_session(&session_id, SessionEvent::PullReset, now, &mut effects);
-                self.watch_for_mass_resets(now);
-            }
             RosterEvent::Ended { session_id, left } => {
                 self.tell_session(&session_id, SessionEvent::Ended { left }, now, &mut effects);
             }
@@ -210,7 +204,7 @@ impl Roster {
     }
 
     fn beat(&mut self, beat: Beat, now: u64, effects: &mut Vec<RosterEffect>) {
-        let Beat { worker_id, incarnation, session_id, stream, attempts } = beat;
+        let Beat { worker_id, incarnation, session_id, stream, first, attempts } = beat;
         if self.sessions.get(&session_id).is_some_and(|owner| *owner != worker_id) {
             let effect = SessionEffect::Refused;
             return effects.push(RosterEffect::Session { worker_id, session_id, effect });
@@ -219,7 +213,7 @@ impl Roster {
             if self.members.len() >= self.policy.workers_max && !self.make_room(effects) {
                 return effects.push(RosterEffect::Full);
             }
-            let liveness = SessionLiveness::first(&self.policy, stream, attempts, now);
+            let liveness = SessionLiveness::first(&self.policy, stream, attempts, first, now);
             return self.join(worker_id, incarnation, session_id, liveness, now, effects);
         };
         if member.session_id == session_id && member.incarnation == incarnation {
@@ -233,7 +227,7 @@ impl Roster {
             return effects.push(RosterEffect::Session { worker_id, session_id, effect });
         }
         self.tell(&worker_id, SessionEvent::Superseded, now, effects);
-        let liveness = SessionLiveness::first(&self.policy, stream, attempts, now);
+        let liveness = SessionLiveness::first(&self.policy, stream, attempts, first, now);
         self.join(worker_id, incarnation, session_id, liveness, now, effects);
     }
 

@@ -34,8 +34,8 @@ pub struct Watch {
     stream: u64,
     /// How and when that stream ended, if it did.
     lost: Option<(Loss, u64)>,
-    /// When an orchestrator saw its pull stream reset, after the last heartbeat.
-    pull_reset_ms: Option<u64>,
+    /// Whether its very first heartbeat was heard: nothing of it can have been missed.
+    began_here: bool,
 }
 
 /// How a heartbeat stream ended.
@@ -60,8 +60,6 @@ pub enum Cause {
     StreamClosed,
     /// The worker's connection was lost.
     ConnectionLost,
-    /// The pull stream was reset, and the heartbeat stream is gone too.
-    PullStreamReset,
     /// Silence.
     HeartbeatsStopped,
     /// Silence that the loss of a gateway's connection may explain: never a death.
@@ -80,7 +78,6 @@ impl Cause {
             Self::StreamReset => "its heartbeat stream was reset",
             Self::StreamClosed => "its heartbeat stream ended without a goodbye",
             Self::ConnectionLost => "its connection was lost",
-            Self::PullStreamReset => "its pull stream was reset and its heartbeat stream is gone",
             Self::HeartbeatsStopped => "its heartbeats stopped",
             Self::HopLost => "the gateway it beats through was lost",
             Self::NewIncarnation => "a newer incarnation of the worker took its place",
@@ -117,8 +114,6 @@ pub enum SessionEvent {
         /// How.
         loss: Loss,
     },
-    /// An orchestrator saw the session's pull stream reset.
-    PullReset,
     /// A newer session of the same worker is there.
     Superseded,
     /// The orchestrator ended the session.
@@ -152,8 +147,10 @@ pub enum SessionEffect {
 pub struct Conditions {
     /// The acceptable pause is multiplied by this.
     pub pause_factor: u64,
-    /// Nothing is pronounced before.
+    /// Nothing is pronounced before: the detector was stopped.
     pub observe_until_ms: u64,
+    /// Nothing is pronounced before on sessions that began elsewhere: the detector is new.
+    pub start_until_ms: u64,
     /// Nothing is pronounced for silence before.
     pub hold_until_ms: u64,
     /// How long a worker whose stream was lost may take to resume.
@@ -180,14 +177,21 @@ impl Step {
 }
 
 impl SessionLiveness {
-    /// After the first heartbeat, which arrived on the numbered stream.
+    /// After the first heartbeat that was heard, which arrived on the numbered stream; whether the
+    /// session `began_here` with it.
     #[must_use]
-    pub fn first(policy: &Policy, stream: u64, attempts: Vec<AttemptReport>, now: u64) -> Self {
+    pub fn first(
+        policy: &Policy,
+        stream: u64,
+        attempts: Vec<AttemptReport>,
+        began_here: bool,
+        now: u64,
+    ) -> Self {
         let mut progress = Progress::default();
         // Nothing can be stalled yet: the time of each attempt begins now.
         progress.observe(attempts, true, now);
         let estimator = Estimator::new(policy, now);
-        Self::Alive(Watch { estimator, progress, stream, lost: None, pull_reset_ms: None })
+        Self::Alive(Watch { estimator, progress, stream, lost: None, began_here })
     }
 
     /// What is observed, while the session is not over.
@@ -223,9 +227,6 @@ impl SessionLiveness {
             }
             // An older stream: the worker has opened a newer one since.
             SessionEvent::StreamEnded { .. } => {}
-            SessionEvent::PullReset => {
-                watch.pull_reset_ms.get_or_insert(now);
-            }
             SessionEvent::Superseded => {
                 return Self::die(Cause::NewIncarnation, now, now);
             }
@@ -264,7 +265,6 @@ impl SessionLiveness {
             }
             (over, SessionEvent::Ended { .. })
             | (over, SessionEvent::StreamEnded { .. })
-            | (over, SessionEvent::PullReset)
             | (over, SessionEvent::Superseded)
             | (over, SessionEvent::Tick) => Step::quiet(over),
         }
@@ -277,6 +277,12 @@ impl SessionLiveness {
 }
 
 impl Watch {
+    /// Until then the session is only looked at.
+    fn observe_until_ms(&self, conditions: &Conditions) -> u64 {
+        let start_until_ms = if self.began_here { 0 } else { conditions.start_until_ms };
+        conditions.observe_until_ms.max(start_until_ms)
+    }
+
     fn beat(
         &mut self,
         stream: u64,
@@ -293,14 +299,13 @@ impl Watch {
         }
         let factor = conditions.pause_factor;
         // Reports of progress may have been lost in a long silence, ours or the worker's.
-        let lenient = now < conditions.observe_until_ms
+        let lenient = now < self.observe_until_ms(conditions)
             || self.estimator.verdict(policy, factor, now) != Verdict::Alive;
         self.estimator.beat(policy, factor, now);
         if stream >= self.stream {
             self.stream = stream;
             self.lost = None;
         }
-        self.pull_reset_ms = None;
         let stalled = self.progress.observe(attempts, lenient, now);
         effects.extend(stalled.into_iter().map(|(id, since)| SessionEffect::Stalled(id, since)));
         effects

@@ -16,10 +16,12 @@ impl Detector {
         &mut self,
         mut request: HeartbeatRequest,
         stream: u64,
+        first: bool,
         now: u64,
     ) -> Result<HeartbeatResponse, Error> {
         self.meters.heartbeats.inc();
-        let effects = self.roster.apply(RosterEvent::Beat(convert::beat(&request, stream)), now);
+        let beat = convert::beat(&request, stream, first);
+        let effects = self.roster.apply(RosterEvent::Beat(beat), now);
         let full = effects.contains(&RosterEffect::Full);
         let refused = effects.iter().any(|effect| {
             matches!(effect, RosterEffect::Session { effect: SessionEffect::Refused, .. })

@@ -159,11 +159,6 @@ pub(crate) struct Mesh {
     running: Vec<Running>,
 }
 
-/// A configuration that judges from the start.
-pub(crate) fn eager() -> Config {
-    Config { observe_only_ms: 0, ..Config::default() }
-}
-
 pub(crate) async fn start_detector(
     config: Config,
     directory: Directory,
@@ -246,23 +241,27 @@ pub(crate) struct Worker {
 impl Worker {
     /// Opens a stream on a connection of its own and beats once.
     pub(crate) async fn connect(address: SocketAddr, id: &str, incarnation: &str) -> Self {
-        let message = HeartbeatRequest {
-            session_id: format!("session-{id}-{incarnation}"),
-            worker_id: id.into(),
-            incarnation: incarnation.into(),
-            ..HeartbeatRequest::default()
-        };
-        Self::open(connect(address).await, message).await
+        Self::open(connect(address).await, unsent(id, incarnation)).await
     }
 
     pub(crate) async fn open(channel: Channel, message: HeartbeatRequest) -> Self {
+        Self::open_with(channel, message, 1).await
+    }
+
+    /// Opens a stream on which so many heartbeats wait already.
+    pub(crate) async fn open_with(
+        channel: Channel,
+        mut message: HeartbeatRequest,
+        count: usize,
+    ) -> Self {
         let (beats, stream) = mpsc::channel(1_000);
         let mut client = client::FailureDetectorServiceClient::new(channel);
-        let mut first = message.clone();
-        first.sequence += 1;
-        beats.send(first.clone()).await.unwrap();
+        for _ in 0..count {
+            message.sequence += 1;
+            beats.send(message.clone()).await.unwrap();
+        }
         let answers = soon(client.heartbeat(ReceiverStream::new(stream))).await.unwrap();
-        let mut worker = Self { message: first, beats, answers: answers.into_inner() };
+        let mut worker = Self { message, beats, answers: answers.into_inner() };
         soon(worker.answers.message()).await.unwrap();
         worker
     }
@@ -318,6 +317,16 @@ impl Worker {
     pub(crate) async fn half_close(mut self) {
         drop(self.beats);
         while let Ok(Some(_)) = soon(self.answers.message()).await {}
+    }
+}
+
+/// The heartbeat of a worker before its first.
+pub(crate) fn unsent(id: &str, incarnation: &str) -> HeartbeatRequest {
+    HeartbeatRequest {
+        session_id: format!("session-{id}-{incarnation}"),
+        worker_id: id.into(),
+        incarnation: incarnation.into(),
+        ..HeartbeatRequest::default()
     }
 }
 

@@ -18,7 +18,6 @@ use tonic::{Request, Response, Status};
 use super::{Api, invalid, page_size};
 use crate::convert::timestamp;
 use crate::definitions::Definition;
-use crate::engine::Command;
 use crate::error::Error;
 use crate::store::{DefinitionKey, DefinitionRow};
 

@@ -28,7 +28,9 @@ use super::route::{Route, Streamed, forwarded, is_forwarded, mark, streamed};
 use super::{Api, MESSAGE_BYTES_MAX, page_size, workflow_id};
 use crate::convert::attempt::cause;
 use crate::convert::{duration, milliseconds, timestamp};
-use crate::engine::{Attempted, Command, Handle, RetryDecision, Statistics, VerdictItem, settled};
+use crate::engine::{
+    Attempted, Command, Handle, RetryDecision, RetryVerdict, Statistics, VerdictItem, settled,
+};
 use crate::error::Error;
 use crate::log::LogTail;
 use crate::store::{LogEntry, Position, Shard, Subject, TaskKey};
@@ -65,7 +67,7 @@ impl OrchestratorService for Api {
             None => Position::default(),
         };
         let (sender, stream) = mpsc::channel(8);
-        tokio::spawn(tell_log(tail, (after, topics), sender, self.stop.clone()));
+        tokio::spawn(tell_log((shard, tail), (after, topics), sender, self.stop.clone()));
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
 
@@ -205,7 +207,7 @@ impl Api {
         let mut all = GetStatisticsResponse::default();
         for local in self.shards.here() {
             let counts = local.engine.ask(Command::Statistics).await?;
-            add(&mut all, statistics(*counts, local.tail.last()));
+            add(&mut all, statistics(*counts, (local.shard, local.tail.last())));
         }
         Ok(all)
     }
@@ -249,13 +251,13 @@ impl Api {
 
 /// Sends a log from a position on, for as long as somebody reads it.
 async fn tell_log(
-    tail: LogTail,
+    (shard, tail): (Shard, LogTail),
     (mut after, topics): (Position, u32),
     to_client: mpsc::Sender<Result<ReadLogResponse, Status>>,
     stop: CancellationToken,
 ) {
     // At once, so that the reader knows where it goes on whenever it breaks off.
-    let first = ReadLogResponse { records: Vec::new(), position: Some(position(after)) };
+    let first = ReadLogResponse { records: Vec::new(), position: Some(position(shard, after)) };
     if to_client.send(Ok(first)).await.is_err() {
         return;
     }
@@ -279,21 +281,21 @@ async fn tell_log(
             continue;
         }
         told = last;
-        let records = match records(&entries) {
+        let records = match records(shard, &entries) {
             Ok(records) => records,
             Err(error) => {
                 let _ = to_client.send(Err(error.into())).await;
                 return;
             }
         };
-        let response = ReadLogResponse { records, position: Some(position(last)) };
+        let response = ReadLogResponse { records, position: Some(position(shard, last)) };
         if to_client.send(Ok(response)).await.is_err() {
             return;
         }
     }
 }
 
-fn records(entries: &[std::sync::Arc<LogEntry>]) -> Result<Vec<LogRecord>, Error> {
+fn records(shard: Shard, entries: &[std::sync::Arc<LogEntry>]) -> Result<Vec<LogRecord>, Error> {
     let corrupt = |error: prost::DecodeError| Error::Corrupt(error.to_string());
     let mut records = Vec::with_capacity(entries.len());
     for entry in entries {
@@ -314,7 +316,7 @@ fn records(entries: &[std::sync::Arc<LogEntry>]) -> Result<Vec<LogRecord>, Error
             }
         };
         records.push(LogRecord {
-            position: Some(position(entry.position)),
+            position: Some(position(shard, entry.position)),
             namespace: entry
                 .definition
                 .as_ref()
@@ -326,8 +328,8 @@ fn records(entries: &[std::sync::Arc<LogEntry>]) -> Result<Vec<LogRecord>, Error
     Ok(records)
 }
 
-const fn position(position: Position) -> LogPosition {
-    LogPosition { log: position.log, seq: position.seq }
+const fn position(shard: Shard, position: Position) -> LogPosition {
+    LogPosition { log: position.log, seq: position.seq, shard: shard.0 as u32 }
 }
 
 fn verdict_item(verdict: Verdict) -> Option<VerdictItem> {
@@ -352,12 +354,13 @@ async fn decide(engine: &Handle, decisions: Vec<Decision>) -> Result<Vec<bool>, 
     for decision in decisions {
         let workflow = workflow_id(&decision.workflow_id)?;
         let frame = planaria_kernel::workflow::FrameId(decision.frame);
-        let reason = decision.give_up_reason;
-        let item = RetryDecision {
-            task: TaskKey { workflow, frame },
-            attempt: decision.attempt,
-            give_up: (!reason.is_empty()).then_some(reason),
+        let verdict = match (decision.give_up_reason, decision.deferred_until) {
+            (reason, _) if !reason.is_empty() => RetryVerdict::GiveUp(reason),
+            (_, Some(until)) => RetryVerdict::Deferred { until_ms: milliseconds(Some(&until)) },
+            (_, None) => RetryVerdict::Now,
         };
+        let task = TaskKey { workflow, frame };
+        let item = RetryDecision { task, attempt: decision.attempt, verdict };
         let (reply, answer) = oneshot::channel();
         items.push((item, reply));
         answers.push(answer);
@@ -374,7 +377,7 @@ async fn decide(engine: &Handle, decisions: Vec<Decision>) -> Result<Vec<bool>, 
     Ok(applied)
 }
 
-fn statistics(counts: Statistics, log_end: Position) -> GetStatisticsResponse {
+fn statistics(counts: Statistics, (shard, log_end): (Shard, Position)) -> GetStatisticsResponse {
     let waiting = counts.waiting.into_iter();
     let waiting = waiting.map(|(queue, function, count, has_worker)| WaitingFunction {
         function,
@@ -396,7 +399,7 @@ fn statistics(counts: Statistics, log_end: Position) -> GetStatisticsResponse {
         workflows_cancelled: counts.cancelled,
         oldest_queued: counts.oldest_queued_ms.map(age),
         waiting: waiting.collect(),
-        log_end: Some(position(log_end)),
+        log_end: Some(position(shard, log_end)),
     }
 }
 
@@ -411,8 +414,8 @@ fn add(all: &mut GetStatisticsResponse, one: GetStatisticsResponse) {
     all.workflows_completed += one.workflows_completed;
     all.workflows_faulted += one.workflows_faulted;
     all.workflows_cancelled += one.workflows_cancelled;
-    let age = |age: &planaria_proto::Duration| (age.seconds, age.nanos);
-    all.oldest_queued = all.oldest_queued.into_iter().chain(one.oldest_queued).max_by_key(age);
+    let ages = all.oldest_queued.into_iter().chain(one.oldest_queued);
+    all.oldest_queued = ages.max_by_key(|age| (age.seconds, age.nanos));
     for waits in one.waiting {
         let same = |other: &&mut WaitingFunction| {
             other.function == waits.function && other.queue == waits.queue

@@ -80,14 +80,17 @@ pub(crate) fn facts(graph: &Graph, records: &[Bytes]) -> Result<Vec<Recorded>, U
 /// The topics of facts, a bit each.
 #[must_use]
 pub(crate) fn topics(facts: &[Fact]) -> u32 {
-    let about_faults = |fact: &Fact| match fact {
+    let also_about = |fact: &Fact| match fact {
         Fact::WorkflowFaulted { .. }
         | Fact::WorkflowRetried { .. }
         | Fact::WorkflowRerun(_)
         | Fact::WorkflowCancelled { .. } => 1 << Topic::Fault as u32,
+        Fact::TaskCompleted(TaskCompleted { execution: Some(_), .. }) => {
+            1 << Topic::Outcome as u32
+        }
         _ => 0,
     };
-    facts.iter().fold(0, |topics, fact| topics | 1 << topic(fact) as u32 | about_faults(fact))
+    facts.iter().fold(0, |topics, fact| topics | 1 << topic(fact) as u32 | also_about(fact))
 }
 
 const fn topic(fact: &Fact) -> Topic {

@@ -58,9 +58,9 @@ impl Engine {
                 self.report(entry, id, (frame, attempt, session), outcome, reply);
             }
             MailKind::Lost(loss) => self.lost(entry, id, loss, reply),
-            MailKind::Decision { frame, attempt, give_up, overdue } => {
+            MailKind::Decision { frame, attempt, verdict } => {
                 let key = TaskKey { workflow: id, frame };
-                self.decide(entry, key, (attempt, give_up, overdue), reply);
+                self.decide(entry, key, (attempt, verdict), reply);
             }
             MailKind::Claim { frame, session } => {
                 self.claim(entry, TaskKey { workflow: id, frame }, session);

@@ -195,8 +195,21 @@ pub(crate) struct RetryDecision {
     pub task: TaskKey,
     /// The attempt that failed.
     pub attempt: u32,
-    /// Why it is given up; `None` = it is tried again now.
-    pub give_up: Option<String>,
+    /// What becomes of it.
+    pub verdict: RetryVerdict,
+}
+
+/// What becomes of a task whose attempt failed.
+#[derive(Clone, Debug)]
+pub(crate) enum RetryVerdict {
+    /// It is tried again now.
+    Now,
+    /// It is given up, for this reason.
+    GiveUp(String),
+    /// The retry is put off; nobody is to miss the decision before this (Unix milliseconds).
+    Deferred { until_ms: u64 },
+    /// Nobody decided in time.
+    Overdue,
 }
 
 /// Counts of the engine.

@@ -182,6 +182,9 @@ impl Engine {
                     worker,
                     session: id.to_string(),
                     started_at_ms: now_ms,
+                    function: row.function.clone(),
+                    destination: destination_of(entry, row),
+                    failures: row.failures,
                 })),
             };
             self.gathering.watched(row.key.workflow).attempts.push(started);
@@ -258,6 +261,14 @@ pub(super) const fn call_of(kind: &Kind) -> Option<&Call> {
         Kind::Call(call) => Some(call),
         _ => None,
     }
+}
+
+/// The far side that a task's function calls, where its arguments name one.
+pub(super) fn destination_of(entry: &Entry, row: &TaskRow) -> Option<String> {
+    let frame = entry.workflow.frames.get(&row.key.frame)?;
+    let FrameState::Call { arguments } = &frame.state else { return None };
+    let arguments = arguments.as_ref().unwrap_or(&frame.input);
+    crate::gates::destination(&row.function, arguments.as_bytes())
 }
 
 /// A JSON document as a payload; the empty content type means JSON.

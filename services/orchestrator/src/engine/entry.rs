@@ -7,7 +7,7 @@ use planaria_kernel::workflow::{Effect, Fact, FrameId, Input, LossCause, Timer, 
 use planaria_proto::types::v1::Phase;
 use uuid::Uuid;
 
-use super::command::{Ended, Outcome, Reply};
+use super::command::{Ended, Outcome, Reply, RetryVerdict};
 use crate::definitions::Definition;
 use crate::error::Error;
 use crate::store::{TaskRow, TaskState};
@@ -121,13 +121,7 @@ pub(crate) enum MailKind {
     /// An attempt was lost.
     Lost(Loss),
     /// The retry engine's word on a failed attempt, or the reconciler's.
-    Decision {
-        frame: FrameId,
-        attempt: u32,
-        give_up: Option<String>,
-        /// Nobody decided in time.
-        overdue: bool,
-    },
+    Decision { frame: FrameId, attempt: u32, verdict: RetryVerdict },
     /// A queued task goes to a session that has a slot for it.
     Claim { frame: FrameId, session: Uuid },
     /// A checkpoint of a running attempt.

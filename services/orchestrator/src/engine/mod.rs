@@ -40,8 +40,8 @@ use crate::token::Tokens;
 use batch::Batch;
 pub(crate) use batch::settled;
 pub(crate) use command::{
-    Attempted, Command, Ended, Handle, Outcome, ReportItem, RetryDecision, Signalled, StartRequest,
-    Started, Statistics, Steering, VerdictItem, WatchItem,
+    Attempted, Command, Ended, Handle, Outcome, ReportItem, RetryDecision, RetryVerdict, Signalled,
+    StartRequest, Started, Statistics, Steering, VerdictItem, WatchItem,
 };
 pub(crate) use dispatch::json_payload;
 use entry::{Mail, Slot};

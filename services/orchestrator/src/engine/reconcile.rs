@@ -11,6 +11,7 @@ use planaria_proto::types::v1::HealingAction;
 use planaria_runtime::clock::now_ms;
 use uuid::Uuid;
 
+use super::command::RetryVerdict;
 use super::dispatch::reference;
 use super::entry::{Entry, Loss, Mail, MailKind, Settle, Slot, Work};
 use super::session::Session;
@@ -126,7 +127,8 @@ impl Engine {
                         continue;
                     };
                     let frame = key.frame;
-                    let kind = MailKind::Decision { frame, attempt, give_up: None, overdue: true };
+                    let verdict = RetryVerdict::Overdue;
+                    let kind = MailKind::Decision { frame, attempt, verdict };
                     (key.workflow, kind)
                 }
                 Repair::FireTimer(key) => {

@@ -9,8 +9,8 @@ use planaria_runtime::clock::now_ms;
 use uuid::Uuid;
 
 use super::Engine;
-use super::command::{Outcome, Reply};
-use super::dispatch::{call_of, reference};
+use super::command::{Outcome, Reply, RetryVerdict};
+use super::dispatch::{call_of, destination_of, reference};
 use super::entry::{Entry, Loss, Settle, Work};
 use crate::error::Error;
 use crate::store::{TaskKey, TaskRow, TaskState};
@@ -30,7 +30,7 @@ impl Engine {
             return;
         }
         let row = &entry.tasks[&frame];
-        let execution = self.execution(row);
+        let execution = self.execution(entry, row);
         let mut work = Work { reply, ..Work::default() };
         let input = match outcome {
             Outcome::Output(output) => {
@@ -40,7 +40,7 @@ impl Engine {
             Outcome::Failed { error, retryable, retry_after_ms, checkpoint } => {
                 let reference = reference(entry, frame);
                 let failed = self.failed(entry, row, error.at(&reference), retryable);
-                let failed = AttemptFailed { execution, ..failed(retry_after_ms) };
+                let failed = failed(execution, retry_after_ms);
                 let latest_start_ms = failed.latest_start_ms;
                 work.settle = Settle::Failed { frame, latest_start_ms, checkpoint };
                 Input::AttemptFailed(failed)
@@ -75,24 +75,19 @@ impl Engine {
         row: &TaskRow,
         error: ErrorObject,
         retryable: bool,
-    ) -> impl FnOnce(Option<u64>) -> AttemptFailed + use<> {
+    ) -> impl FnOnce(Execution, Option<u64>) -> AttemptFailed + use<> {
         let policy = self.policy(entry, row);
         let (frame, failure, function) = (row.key.frame, row.failures + 1, row.function.clone());
-        move |retry_after_ms| {
+        move |execution, retry_after_ms| {
             let class = if retryable { ErrorClass::Retryable } else { ErrorClass::NotRetryable };
             let told = Failure { number: failure, class, retry_after_ms };
             AttemptFailed {
                 frame,
-                execution: Execution {
-                    attempt: 0,
-                    worker: String::new(),
-                    session: String::new(),
-                    started_at_ms: 0,
-                },
+                execution,
                 error,
                 failure,
                 retryable,
-                latest_start_ms: latest_start(&RetryPolicy::from(&policy), told, now_ms()),
+                latest_start_ms: latest_start(&policy, told, now_ms()),
                 function,
                 policy,
                 retry_after_ms,
@@ -101,23 +96,26 @@ impl Engine {
     }
 
     /// The task's own policy, else the one that its worker announced, else the default.
-    fn policy(&self, entry: &Entry, row: &TaskRow) -> planaria_kernel::definition::FunctionRetry {
+    fn policy(&self, entry: &Entry, row: &TaskRow) -> RetryPolicy {
         let frame = entry.workflow.frames.get(&row.key.frame);
         let call = frame.and_then(|frame| call_of(&entry.workflow.graph.node(frame.node).kind));
-        let of_task = call.and_then(|call| call.retry.clone());
+        let of_task = call.and_then(|call| call.retry);
         let session = row.session.and_then(|id| self.sessions.get(&id));
         let offer = session.and_then(|session| session.functions.get(&row.function));
-        let of_function = || offer.and_then(|offer| offer.retry.clone());
+        let of_function = || offer.and_then(|offer| offer.retry);
         of_task.or_else(of_function).unwrap_or_else(|| crate::convert::attempt::policy_from(None))
     }
 
-    pub(super) fn execution(&self, row: &TaskRow) -> Execution {
+    pub(super) fn execution(&self, entry: &Entry, row: &TaskRow) -> Execution {
         let session = row.session.and_then(|id| self.sessions.get(&id));
         Execution {
             attempt: row.attempt,
             worker: session.map(|session| session.worker.clone()).unwrap_or_default(),
             session: row.session.map(|id| id.to_string()).unwrap_or_default(),
             started_at_ms: row.since_ms,
+            function: row.function.clone(),
+            destination: destination_of(entry, row),
+            failures: row.failures,
         }
     }
 
@@ -153,7 +151,7 @@ impl Engine {
             charged && (losses >= losses_max && row.lost_workers.len() >= 2 || losses >= alone_max);
         let lost_workers = row.lost_workers.join(", ");
         let row = &entry.tasks[&frame];
-        let execution = Execution { worker: loss.worker.clone(), ..self.execution(row) };
+        let execution = Execution { worker: loss.worker.clone(), ..self.execution(entry, row) };
         let action = if poison { HealingAction::Quarantined } else { HealingAction::Rerun };
         let healing = self.open_healing(row, &task, &loss, action);
         let mut work = Work { reply, ..Work::default() };
@@ -183,7 +181,7 @@ impl Engine {
         &mut self,
         entry: &mut Entry,
         key: TaskKey,
-        (attempt, give_up, overdue): (u32, Option<String>, bool),
+        (attempt, verdict): (u32, RetryVerdict),
         reply: Option<Reply<()>>,
     ) {
         let frame = key.frame;
@@ -197,13 +195,20 @@ impl Engine {
             }
             return;
         }
-        let mut give_up = give_up;
-        if overdue {
-            let task = reference(entry, frame);
-            self.record_overdue_retry(&entry.tasks[&frame], &task);
-            let hopeless = entry.workflow.frames.get(&frame).is_some_and(|frame| frame.hopeless);
-            give_up = hopeless.then(|| "no retry is left".to_owned());
-        }
+        let give_up = match verdict {
+            RetryVerdict::Now => None,
+            RetryVerdict::GiveUp(reason) => Some(reason),
+            RetryVerdict::Deferred { until_ms } => {
+                return self.defer(entry, key, until_ms, reply);
+            }
+            RetryVerdict::Overdue => {
+                let task = reference(entry, frame);
+                self.record_overdue_retry(&entry.tasks[&frame], &task);
+                let frame = entry.workflow.frames.get(&frame);
+                let hopeless = frame.is_some_and(|frame| frame.hopeless);
+                hopeless.then(|| "no retry is left".to_owned())
+            }
+        };
         if let Some(reason) = give_up {
             let last = entry.workflow.frames.get(&frame).and_then(|frame| frame.last_error.clone());
             let error = last.unwrap_or_else(|| ErrorObject::runtime(reason));
@@ -224,6 +229,17 @@ impl Engine {
         }
         self.write_task(entry, frame);
         self.show_phase(entry, key.workflow);
+        self.gathering.answer(reply, Ok(()));
+    }
+
+    /// The retry engine decides later: until then its word is not missed. It never comes sooner
+    /// than was promised before.
+    fn defer(&mut self, entry: &mut Entry, key: TaskKey, until_ms: u64, reply: Option<Reply<()>>) {
+        if let Some(row) = entry.tasks.get_mut(&key.frame) {
+            row.latest_start_ms = row.latest_start_ms.max(until_ms);
+            self.retrying.insert(key, row.latest_start_ms);
+        }
+        self.write_task(entry, key.frame);
         self.gathering.answer(reply, Ok(()));
     }
 }

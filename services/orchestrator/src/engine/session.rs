@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use planaria_kernel::definition::FunctionRetry;
+use planaria_kernel::retry::RetryPolicy;
 use planaria_kernel::workflow::LossCause;
 use planaria_proto::task::v1::{Assignment, OpenSessionRequest, PullTasksResponse};
 use planaria_runtime::clock::now_ms;
@@ -40,7 +40,7 @@ pub(crate) struct Session {
 /// A function that a worker offers.
 pub(crate) struct Offer {
     pub(crate) version: String,
-    pub(crate) retry: Option<FunctionRetry>,
+    pub(crate) retry: Option<RetryPolicy>,
 }
 
 /// The commit that hands the attempt out is under way, however long that takes: nothing is sent

@@ -51,9 +51,9 @@ impl Engine {
             Command::Verdicts(verdicts) => self.pronounce(verdicts),
             Command::Decide(decisions) => {
                 for (decision, reply) in decisions {
-                    let RetryDecision { task, attempt, give_up } = decision;
+                    let RetryDecision { task, attempt, verdict } = decision;
                     let frame = task.frame;
-                    let kind = MailKind::Decision { frame, attempt, give_up, overdue: false };
+                    let kind = MailKind::Decision { frame, attempt, verdict };
                     self.deliver(task.workflow, Mail::answered(kind, reply));
                 }
             }

@@ -259,9 +259,10 @@ impl Keeper {
         if self.leaving {
             return Ok(());
         }
-        for row in rows.iter().filter(|row| row.holder == self.holder.id) {
+        for row in &rows {
+            let mine = row.holder == self.holder.id;
             let wanted = !row.wanted_by.is_empty() && row.wanted_by != self.holder.id;
-            if wanted && self.engines.len() > 1 {
+            if mine && wanted && self.engines.len() > 1 {
                 self.give_back(row.shard).await;
             }
         }

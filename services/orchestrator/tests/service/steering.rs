@@ -130,6 +130,7 @@ async fn a_faulted_workflow_goes_on_from_its_fault() {
         frame: world.get(&id).await.tasks[1].frame,
         attempt: task.attempt,
         give_up_reason: "NOT_RETRYABLE".to_owned(),
+        deferred_until: None,
     };
     let decide = ApplyRetryDecisionsRequest { decisions: vec![decision.clone(), decision] };
     let applied = world.mesh().apply_retry_decisions(decide).await.expect("decided").into_inner();

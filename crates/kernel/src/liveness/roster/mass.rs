@@ -13,6 +13,7 @@ impl Roster {
         let conditions = Conditions {
             pause_factor: self.own_health.pause_factor(now),
             observe_until_ms: self.own_health.observe_until_ms(),
+            start_until_ms: self.own_health.start_until_ms(),
             hold_until_ms: self.hold_until_ms,
             resume_ms,
         };

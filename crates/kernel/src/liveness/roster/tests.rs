@@ -17,8 +17,17 @@ fn beat(worker: usize, incarnation: &str, stream: u64) -> RosterEvent {
         incarnation: incarnation.into(),
         session_id: format!("session-{worker}-{incarnation}"),
         stream,
+        first: false,
         attempts: Vec::new(),
     })
+}
+
+/// The first beat of a worker's first session.
+fn birth(worker: usize) -> RosterEvent {
+    match beat(worker, "a", 1) {
+        RosterEvent::Beat(beat) => RosterEvent::Beat(Beat { first: true, ..beat }),
+        other => other,
+    }
 }
 
 fn lost(worker: usize, loss: Loss) -> RosterEvent {
@@ -139,6 +148,7 @@ fn a_newer_incarnation_ends_the_older_at_once_and_its_late_beats_are_refused() {
             incarnation: "b".into(),
             session_id: session.into(),
             stream: 3,
+            first: false,
             attempts: Vec::new(),
         })
     };
@@ -152,6 +162,7 @@ fn a_newer_incarnation_ends_the_older_at_once_and_its_late_beats_are_refused() {
             incarnation: "z".into(),
             session_id: "another".into(),
             stream: 4,
+            first: false,
             attempts: Vec::new(),
         }),
         NOW + 4,
@@ -194,9 +205,28 @@ fn a_restarted_detector_looks_on_for_three_seconds() {
 }
 
 #[test]
+fn a_new_detector_judges_at_once_whom_it_has_heard_from_the_first_beat_on() {
+    let mut roster = Roster::new(Policy::default(), NOW);
+    roster.apply(birth(0), NOW + 10);
+    roster.apply(birth(1), NOW + 10);
+    roster.apply(lost(0, Loss::Reset), NOW + 20);
+    let deaths = run(&mut roster, NOW + 20, NOW + 2_999, |_, _| false, 2);
+    assert_eq!(deaths[0], (id(0), Cause::StreamReset, NOW + 170));
+    assert_eq!((&deaths[1].0, deaths[1].1), (&id(1), Cause::HeartbeatsStopped));
+    assert_eq!(deaths.len(), 2);
+    // Stopped, it has missed something of them too.
+    let mut roster = Roster::new(Policy::default(), NOW);
+    roster.apply(birth(0), NOW + 10);
+    roster.apply(RosterEvent::Late { lag_ms: 1_500 }, NOW + 1_600);
+    roster.apply(lost(0, Loss::Reset), NOW + 1_610);
+    assert_eq!(run(&mut roster, NOW + 1_610, NOW + 4_599, |_, _| false, 1), []);
+    assert_eq!(run(&mut roster, NOW + 4_599, NOW + 4_610, |_, _| false, 1).len(), 1);
+}
+
+#[test]
 fn of_unknown_sessions_nothing_is_said() {
     let mut roster = beating(1);
-    let event = RosterEvent::PullReset { session_id: "unknown".into() };
+    let event = RosterEvent::Ended { session_id: "unknown".into(), left: false };
     assert_eq!(roster.apply(event, NOW), []);
 }
 

@@ -45,9 +45,7 @@ impl Watch {
             Loss::Reset => Some((Cause::StreamReset, at)),
             Loss::Closed => Some((Cause::StreamClosed, at)),
             Loss::Connection => Some((Cause::ConnectionLost, at)),
-            // A gateway's death resets no pull stream, so that was the worker. While the
-            // heartbeat stream stands, a pull stream's reset says nothing.
-            Loss::Hop => self.pull_reset_ms.map(|reset| (Cause::PullStreamReset, at.max(reset))),
+            Loss::Hop => None,
         }
     }
 
@@ -58,7 +56,7 @@ impl Watch {
     }
 
     fn evidence_decides_ms(&self, since: u64, conditions: &Conditions) -> u64 {
-        (since + conditions.resume_ms).max(conditions.observe_until_ms)
+        (since + conditions.resume_ms).max(self.observe_until_ms(conditions))
     }
 
     fn silence_decides_ms(&self, policy: &Policy, conditions: &Conditions) -> u64 {
@@ -68,6 +66,6 @@ impl Watch {
             Some((Loss::Hop, at)) => at + policy.hop_grace_ms,
             _ => 0,
         };
-        dead.max(grace).max(conditions.observe_until_ms).max(conditions.hold_until_ms)
+        dead.max(grace).max(self.observe_until_ms(conditions)).max(conditions.hold_until_ms)
     }
 }

@@ -7,7 +7,13 @@ use super::*;
 const NOW: u64 = 100_000;
 
 fn conditions() -> Conditions {
-    Conditions { pause_factor: 1, observe_until_ms: 0, hold_until_ms: 0, resume_ms: 150 }
+    Conditions {
+        pause_factor: 1,
+        observe_until_ms: 0,
+        start_until_ms: 0,
+        hold_until_ms: 0,
+        resume_ms: 150,
+    }
 }
 
 fn beat(stream: u64) -> SessionEvent {
@@ -21,7 +27,7 @@ fn ended(loss: Loss) -> SessionEvent {
 /// A session that beat until `NOW` on stream 1, then had the events at the given times.
 fn session(events: &[(u64, SessionEvent)]) -> SessionLiveness {
     let policy = Policy::default();
-    let mut state = SessionLiveness::first(&policy, 1, Vec::new(), NOW - 10_000);
+    let mut state = SessionLiveness::first(&policy, 1, Vec::new(), false, NOW - 10_000);
     let beats = (1..=20).map(|beat_number| (NOW - 10_000 + beat_number * 500, beat(1)));
     for (at, event) in beats.chain(events.iter().cloned()) {
         state = state.apply(event, &policy, &conditions(), at).next;
@@ -45,10 +51,9 @@ fn name(state: &SessionLiveness) -> String {
 #[test]
 fn every_event_in_every_state() {
     let silent = NOW + 1_900;
-    let states: [(&str, Vec<(u64, SessionEvent)>); 7] = [
+    let states: [(&str, Vec<(u64, SessionEvent)>); 6] = [
         ("alive", vec![]),
         ("alive, gateway lost", vec![(NOW, ended(Loss::Hop))]),
-        ("alive, pull stream reset", vec![(NOW, SessionEvent::PullReset)]),
         ("suspect by silence", vec![(silent, SessionEvent::Tick)]),
         ("suspect by evidence", vec![(silent, ended(Loss::Reset))]),
         ("dead", vec![(silent, SessionEvent::Superseded)]),
@@ -62,7 +67,6 @@ fn every_event_in_every_state() {
         ended(Loss::Connection),
         ended(Loss::Hop),
         SessionEvent::StreamEnded { stream: 0, loss: Loss::Reset },
-        SessionEvent::PullReset,
         SessionEvent::Superseded,
         SessionEvent::Ended { left: true },
         SessionEvent::Ended { left: false },
@@ -124,23 +128,6 @@ fn a_lost_gateway_decides_nothing_for_its_grace() {
         name(&after(&lost, SessionEvent::Tick, NOW + 6_000).next),
         "Dead(HeartbeatsStopped)"
     );
-    // But a reset of the pull stream was the worker, whichever is seen first.
-    for order in
-        [[ended(Loss::Hop), SessionEvent::PullReset], [SessionEvent::PullReset, ended(Loss::Hop)]]
-    {
-        let [first, second] = order;
-        let lost = [(NOW, first), (NOW + 20, second)];
-        assert_eq!(
-            name(&after(&lost, SessionEvent::Tick, NOW + 170).next),
-            "Dead(PullStreamReset)"
-        );
-    }
-}
-
-#[test]
-fn beats_mean_life_whatever_happened_to_the_pull_stream() {
-    let reset = [(NOW, SessionEvent::PullReset)];
-    assert_eq!(name(&after(&reset, SessionEvent::Tick, NOW + 1_500).next), "Alive");
 }
 
 #[test]
@@ -151,12 +138,16 @@ fn conditions_hold_verdicts_and_move_the_next_change() {
     assert_eq!(name(&step.next), "Suspect(HeartbeatsStopped)");
     let watch = step.next.watch().unwrap();
     assert_eq!(watch.next_change_ms(&policy, &hold, NOW + 15_000), NOW + 20_000);
-    let observe = Conditions { observe_until_ms: NOW + 3_000, ..conditions() };
-    let lost = session(&[(NOW, ended(Loss::Reset))]);
-    let step = lost.apply(SessionEvent::Tick, &policy, &observe, NOW + 2_999);
-    assert_eq!(name(&step.next), "Suspect(StreamReset)");
-    let step = step.next.apply(SessionEvent::Tick, &policy, &observe, NOW + 3_000);
-    assert_eq!(name(&step.next), "Dead(StreamReset)");
+    for observe in [
+        Conditions { observe_until_ms: NOW + 3_000, ..conditions() },
+        Conditions { start_until_ms: NOW + 3_000, ..conditions() },
+    ] {
+        let lost = session(&[(NOW, ended(Loss::Reset))]);
+        let step = lost.apply(SessionEvent::Tick, &policy, &observe, NOW + 2_999);
+        assert_eq!(name(&step.next), "Suspect(StreamReset)");
+        let step = step.next.apply(SessionEvent::Tick, &policy, &observe, NOW + 3_000);
+        assert_eq!(name(&step.next), "Dead(StreamReset)");
+    }
 }
 
 #[test]
