@@ -5,9 +5,9 @@ use std::pin::Pin;
 use planaria_proto::orchestrator::v1::orchestrator_service_server::OrchestratorService;
 use planaria_proto::orchestrator::v1::{
     ApplyRetryDecisionsRequest, ApplyRetryDecisionsResponse, GetStatisticsRequest,
-    GetStatisticsResponse, ListFaultedRequest, ListFaultedResponse, ObserveSessionsRequest,
-    ObserveSessionsResponse, ReadLogRequest, ReadLogResponse, ReportVerdictsRequest,
-    ReportVerdictsResponse,
+    GetStatisticsResponse, ListFaultedRequest, ListFaultedResponse, ListShardsRequest,
+    ListShardsResponse, ObserveSessionsRequest, ObserveSessionsResponse, ReadLogRequest,
+    ReadLogResponse, ReportVerdictsRequest, ReportVerdictsResponse,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -79,6 +79,13 @@ impl OrchestratorService for FakeOrchestrator {
             }
         });
         Ok(Response::new(ApplyRetryDecisionsResponse { applied }))
+    }
+
+    async fn list_shards(
+        &self,
+        _request: Request<ListShardsRequest>,
+    ) -> Result<Response<ListShardsResponse>, Status> {
+        Ok(Response::new(ListShardsResponse { shards: vec![0] }))
     }
 
     async fn get_statistics(

@@ -149,7 +149,8 @@ impl LogTail {
             Start::End => (None, true),
             Start::After(position) => (Some(position), false),
         };
-        let request = ReadLogRequest { after, topics: self.topics.clone(), from_end };
+        let topics = self.topics.clone();
+        let request = ReadLogRequest { after, topics, from_end, shard: 0 };
         let limit = Duration::from_millis(self.settings.open_ms_max);
         let opened = timeout(limit, self.client.read_log(request)).await;
         let opened = opened.map_err(|_| Status::unavailable("no answer in time"))?;

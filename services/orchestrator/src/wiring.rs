@@ -59,7 +59,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         tokens,
         address: deps.address.clone(),
         stop: deps.stop.clone(),
-        requests,
+        _requests: requests,
     };
     add_routes(&mut service, &api);
     let holder = Holder { id: Uuid::now_v7().to_string(), address: deps.address.clone() };

@@ -23,6 +23,25 @@ pub(super) fn uri(listener: &TcpListener) -> Result<String, Error> {
     Ok(format!("http://{}", listener.local_addr()?))
 }
 
+/// Where other hosts reach a listener: one on all addresses is reached at this host's name.
+pub(super) async fn reachable(listener: &TcpListener) -> Result<String, Error> {
+    let local = listener.local_addr()?;
+    if !local.ip().is_unspecified() {
+        return Ok(format!("http://{local}"));
+    }
+    let system = rustix::system::uname();
+    let name = system.nodename().to_string_lossy();
+    let found = tokio::net::lookup_host((&*name, local.port())).await;
+    let found: Vec<SocketAddr> = found.map(Iterator::collect).unwrap_or_default();
+    let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    first.map(|address| format!("http://{address}")).ok_or_else(|| {
+        Error::input(
+            format!("the name of this host, {name}, has no address, so others cannot reach it"),
+            "give --listen an address of this host instead of all of them",
+        )
+    })
+}
+
 /// The admin address that belongs to a service's: the port above by 1000.
 pub(super) fn admin_of(address: SocketAddr) -> Result<SocketAddr, Error> {
     match address.port().checked_add(1_000) {

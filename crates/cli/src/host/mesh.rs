@@ -80,12 +80,14 @@ impl Mesh {
         let directory = settings.directory()?;
         directory.set(WORKER, Vec::<String>::new())?;
         let mut uri = String::new();
+        let mut addresses = Vec::new();
         for (entry, listener) in inside.iter().zip(&listeners) {
             let address = listeners::uri(listener)?;
             directory.set(entry.name, [&address])?;
             if entry.name == GATEWAY {
-                uri = address;
+                uri.clone_from(&address);
             }
+            addresses.push(address);
         }
 
         let mut mesh = Self {
@@ -101,7 +103,7 @@ impl Mesh {
         mesh.start_children(&plan, settings.server.drain_ms + CHILD_GRACE_MS, &directory)?;
         let stop = mesh.stop_services.clone();
         let deps = settings.deps(directory, plan.data_dir, stop);
-        let built = build(&inside, &plan.source, &deps).await?;
+        let built = build(&inside, &addresses, &plan.source, &deps).await?;
         let health: Vec<Health> = built.iter().map(|built| built.health.clone()).collect();
         mesh.start_admin(admin, &built);
         for ((entry, built), listener) in inside.into_iter().zip(built).zip(listeners) {
@@ -197,11 +199,14 @@ impl Drop for Mesh {
 
 async fn build(
     entries: &[&'static Entry],
+    addresses: &[String],
     source: &Source,
     deps: &Deps,
 ) -> Result<Vec<Built>, Error> {
-    let builds =
-        entries.iter().map(|entry| tokio::spawn((entry.build)(source.clone(), deps.clone())));
+    let builds = entries.iter().zip(addresses).map(|(entry, address)| {
+        let deps = Deps { address: address.clone(), ..deps.clone() };
+        tokio::spawn((entry.build)(source.clone(), deps))
+    });
     let mut built = Vec::with_capacity(entries.len());
     for (entry, outcome) in entries.iter().zip(join_all(builds).await) {
         let panicked = |error: tokio::task::JoinError| Error::Service {

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use planaria_runtime::Deps;
 use planaria_runtime::config::Source;
 use planaria_runtime::{shutdown, telemetry};
 
@@ -94,7 +95,8 @@ async fn serve(
         None => Some(listeners::bind(listeners::admin_of(address)?).await?),
     };
     super::mesh::create(&data_dir)?;
-    let deps = settings.deps(settings.directory()?, data_dir, stop);
+    let address = listeners::reachable(&listener).await?;
+    let deps = Deps { address, ..settings.deps(settings.directory()?, data_dir, stop) };
     let built = (service.build)(source, deps).await?;
     output.line(&format!("{} at {}", service.name, listeners::uri(&listener)?))?;
     (built.serve)(Sockets { listener, admin, limits: settings.server }).await

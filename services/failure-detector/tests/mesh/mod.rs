@@ -135,6 +135,13 @@ impl OrchestratorService for FakeOrchestrator {
         Err(Status::unimplemented("not asked for by detectors"))
     }
 
+    async fn list_shards(
+        &self,
+        _request: Request<ListShardsRequest>,
+    ) -> Result<Response<ListShardsResponse>, Status> {
+        Ok(Response::new(ListShardsResponse { shards: vec![0] }))
+    }
+
     async fn get_statistics(
         &self,
         _: Request<GetStatisticsRequest>,

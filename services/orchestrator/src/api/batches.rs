@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use futures_util::future::join_all;
-use tonic::{Extensions, Request, Response, Status};
+use tonic::{Extensions, Request, Status};
 
 use super::Api;
 use super::route::{Route, forwarded, is_forwarded};
@@ -74,9 +74,4 @@ impl Api {
 pub(super) fn with<T, U>(request: Request<T>, convert: impl FnOnce(T) -> U) -> Request<U> {
     let (metadata, extensions, message) = request.into_parts();
     Request::from_parts(metadata, extensions, convert(message))
-}
-
-/// The answers of a response.
-pub(super) fn answers<T, A>(response: Response<T>, take: impl FnOnce(T) -> Vec<A>) -> Vec<A> {
-    take(response.into_inner())
 }

@@ -22,9 +22,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::task::session_id;
 use super::batches::{Part, with};
 use super::route::{Route, Streamed, forwarded, is_forwarded, mark, streamed};
+use super::task::session_id;
 use super::{Api, MESSAGE_BYTES_MAX, page_size, workflow_id};
 use crate::convert::attempt::cause;
 use crate::convert::{duration, milliseconds, timestamp};
@@ -67,7 +67,7 @@ impl OrchestratorService for Api {
             None => Position::default(),
         };
         let (sender, stream) = mpsc::channel(8);
-        tokio::spawn(tell_log((shard, tail), (after, topics), sender, self.stop.clone()));
+        tokio::spawn(tell_log(tail, (after, topics), sender, self.stop.clone()));
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
 
@@ -207,7 +207,7 @@ impl Api {
         let mut all = GetStatisticsResponse::default();
         for local in self.shards.here() {
             let counts = local.engine.ask(Command::Statistics).await?;
-            add(&mut all, statistics(*counts, (local.shard, local.tail.last())));
+            add(&mut all, statistics(*counts, local.tail.last()));
         }
         Ok(all)
     }
@@ -251,13 +251,13 @@ impl Api {
 
 /// Sends a log from a position on, for as long as somebody reads it.
 async fn tell_log(
-    (shard, tail): (Shard, LogTail),
+    tail: LogTail,
     (mut after, topics): (Position, u32),
     to_client: mpsc::Sender<Result<ReadLogResponse, Status>>,
     stop: CancellationToken,
 ) {
     // At once, so that the reader knows where it goes on whenever it breaks off.
-    let first = ReadLogResponse { records: Vec::new(), position: Some(position(shard, after)) };
+    let first = ReadLogResponse { records: Vec::new(), position: Some(position(after)) };
     if to_client.send(Ok(first)).await.is_err() {
         return;
     }
@@ -281,21 +281,21 @@ async fn tell_log(
             continue;
         }
         told = last;
-        let records = match records(shard, &entries) {
+        let records = match records(&entries) {
             Ok(records) => records,
             Err(error) => {
                 let _ = to_client.send(Err(error.into())).await;
                 return;
             }
         };
-        let response = ReadLogResponse { records, position: Some(position(shard, last)) };
+        let response = ReadLogResponse { records, position: Some(position(last)) };
         if to_client.send(Ok(response)).await.is_err() {
             return;
         }
     }
 }
 
-fn records(shard: Shard, entries: &[std::sync::Arc<LogEntry>]) -> Result<Vec<LogRecord>, Error> {
+fn records(entries: &[std::sync::Arc<LogEntry>]) -> Result<Vec<LogRecord>, Error> {
     let corrupt = |error: prost::DecodeError| Error::Corrupt(error.to_string());
     let mut records = Vec::with_capacity(entries.len());
     for entry in entries {
@@ -316,7 +316,7 @@ fn records(shard: Shard, entries: &[std::sync::Arc<LogEntry>]) -> Result<Vec<Log
             }
         };
         records.push(LogRecord {
-            position: Some(position(shard, entry.position)),
+            position: Some(position(entry.position)),
             namespace: entry
                 .definition
                 .as_ref()
@@ -328,8 +328,8 @@ fn records(shard: Shard, entries: &[std::sync::Arc<LogEntry>]) -> Result<Vec<Log
     Ok(records)
 }
 
-const fn position(shard: Shard, position: Position) -> LogPosition {
-    LogPosition { log: position.log, seq: position.seq, shard: shard.0 as u32 }
+const fn position(position: Position) -> LogPosition {
+    LogPosition { log: position.log, seq: position.seq }
 }
 
 fn verdict_item(verdict: Verdict) -> Option<VerdictItem> {
@@ -377,7 +377,7 @@ async fn decide(engine: &Handle, decisions: Vec<Decision>) -> Result<Vec<bool>, 
     Ok(applied)
 }
 
-fn statistics(counts: Statistics, (shard, log_end): (Shard, Position)) -> GetStatisticsResponse {
+fn statistics(counts: Statistics, log_end: Position) -> GetStatisticsResponse {
     let waiting = counts.waiting.into_iter();
     let waiting = waiting.map(|(queue, function, count, has_worker)| WaitingFunction {
         function,
@@ -399,7 +399,7 @@ fn statistics(counts: Statistics, (shard, log_end): (Shard, Position)) -> GetSta
         workflows_cancelled: counts.cancelled,
         oldest_queued: counts.oldest_queued_ms.map(age),
         waiting: waiting.collect(),
-        log_end: Some(position(shard, log_end)),
+        log_end: Some(position(log_end)),
     }
 }
 

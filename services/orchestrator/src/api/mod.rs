@@ -42,8 +42,8 @@ pub(crate) struct Api {
     /// Where this process answers.
     pub(crate) address: String,
     pub(crate) stop: CancellationToken,
-    /// Held by whoever may still need an engine.
-    pub(crate) requests: mpsc::Sender<Infallible>,
+    /// Held by whoever may still need an engine; nothing is ever sent.
+    pub(crate) _requests: mpsc::Sender<Infallible>,
 }
 
 /// Largest message between services of the mesh: a batch of payloads.

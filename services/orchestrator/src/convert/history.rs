@@ -85,9 +85,7 @@ pub(crate) fn topics(facts: &[Fact]) -> u32 {
         | Fact::WorkflowRetried { .. }
         | Fact::WorkflowRerun(_)
         | Fact::WorkflowCancelled { .. } => 1 << Topic::Fault as u32,
-        Fact::TaskCompleted(TaskCompleted { execution: Some(_), .. }) => {
-            1 << Topic::Outcome as u32
-        }
+        Fact::TaskCompleted(TaskCompleted { execution: Some(_), .. }) => 1 << Topic::Outcome as u32,
         _ => 0,
     };
     facts.iter().fold(0, |topics, fact| topics | 1 << topic(fact) as u32 | also_about(fact))

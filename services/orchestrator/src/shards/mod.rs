@@ -189,7 +189,8 @@ impl Shards {
         let rows: BTreeMap<Shard, ShardRow> =
             rows.iter().map(|row| (row.shard, row.clone())).collect();
         let place = |row: &ShardRow| (row.shard, row.log, row.holder.clone(), row.address.clone());
-        let known = self.read(|places| places.rows.values().map(place).eq(rows.values().map(place)));
+        let known =
+            self.read(|places| places.rows.values().map(place).eq(rows.values().map(place)));
         if known {
             return;
         }

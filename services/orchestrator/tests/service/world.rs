@@ -182,7 +182,7 @@ impl World {
     /// Everything that the log has up to now; checks that it stands in order without a gap.
     pub(crate) async fn log(&self) -> Vec<LogRecord> {
         let end = self.log_end().await;
-        let request = ReadLogRequest { after: None, topics: Vec::new(), from_end: false };
+        let request = ReadLogRequest::default();
         let mut stream = self.mesh().read_log(request).await.expect("the log").into_inner();
         let mut records: Vec<LogRecord> = Vec::new();
         let mut at = LogPosition::default();
