@@ -94,7 +94,7 @@ async fn serve(
         None => Some(listeners::bind(listeners::admin_of(address)?).await?),
     };
     super::mesh::create(&data_dir)?;
-    let deps = settings.deps(settings.directory()?, data_dir, stop);
+    let deps = settings.deps(settings.directory()?, data_dir, stop)?;
     let built = (service.build)(source, deps).await?;
     output.line(&format!("{} at {}", service.name, listeners::uri(&listener)?))?;
     (built.serve)(Sockets { listener, admin, limits: settings.server }).await
