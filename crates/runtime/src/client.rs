@@ -13,18 +13,21 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::{ClientLimits, Error};
+use crate::identity::Signer;
+use crate::{ClientLimits, Error, Secret};
 
 mod channel;
 
-pub use channel::ServiceChannel;
+pub use channel::{ReplicaChannel, ServiceChannel};
 
 /// Where each service listens, and the channels to it; cheap to clone, all clones are one.
 ///
-/// It may be filled and changed while channels from it are in use.
+/// It may be filled and changed while channels from it are in use. What goes through a channel
+/// says who calls, unless the request passes somebody's identity on already.
 #[derive(Debug, Clone)]
 pub struct Directory {
     inner: Arc<Inner>,
+    signer: Signer,
 }
 
 #[derive(Debug)]
@@ -39,7 +42,7 @@ pub struct Replica {
     /// `http://address:port`, with the address resolved: it names the replica.
     pub uri: String,
     /// The channel that all users of the directory share.
-    pub channel: Channel,
+    pub channel: ReplicaChannel,
     /// The host of the directory's address that this replica was resolved from.
     origin: String,
     /// Not before this many milliseconds of the entry's life, while others are there.
@@ -73,10 +76,17 @@ struct Address {
 }
 
 impl Directory {
-    /// A directory without entries.
+    /// A directory without entries, whose channels sign with the secret that everybody knows.
     #[must_use]
     pub fn new(limits: ClientLimits) -> Self {
-        Self { inner: Arc::new(Inner { limits, services: RwLock::default() }) }
+        let signer = Signer::for_service(Secret::default(), "mesh");
+        Self { inner: Arc::new(Inner { limits, services: RwLock::default() }), signer }
+    }
+
+    /// The same directory, whose channels say from here on that this one calls.
+    #[must_use]
+    pub fn signed(&self, signer: Signer) -> Self {
+        Self { inner: Arc::clone(&self.inner), signer }
     }
 
     /// Says where a service listens, instead of what was said before: a list of
@@ -101,12 +111,17 @@ impl Directory {
     /// A channel to whichever replica of the service; usable before the directory is filled.
     #[must_use]
     pub fn channel(&self, service: &str) -> ServiceChannel {
-        ServiceChannel::new(self.entry(service))
+        ServiceChannel::new(self.entry(service), self.signer.clone())
     }
 
     /// Every replica that is known now. Host names that were never resolved are looked up first.
     pub async fn replicas(&self, service: &str) -> Vec<Replica> {
-        self.entry(service).replicas().await.to_vec()
+        let replicas = self.entry(service).replicas().await;
+        let signed = |replica: &Replica| {
+            let channel = replica.channel.signed(self.signer.clone());
+            Replica { channel, ..replica.clone() }
+        };
+        replicas.iter().map(signed).collect()
     }
 
     /// A connection of its own to one replica, shared with nobody: for long-lived streams whose
@@ -114,8 +129,10 @@ impl Directory {
     ///
     /// # Errors
     /// The address is not `http://host:port`.
-    pub fn connect(&self, uri: &str) -> Result<Channel, Error> {
-        Address::parse("replica", uri).map(|address| open(&address.uri, &self.inner.limits))?
+    pub fn connect(&self, uri: &str) -> Result<ReplicaChannel, Error> {
+        let address = Address::parse("replica", uri)?;
+        let channel = open(&address.uri, &self.inner.limits)?;
+        Ok(ReplicaChannel::unsigned(channel).signed(self.signer.clone()))
     }
 
     fn entry(&self, service: &str) -> Arc<Entry> {
@@ -216,6 +233,7 @@ impl Entry {
     fn replica(&self, uri: String, address: &Address) -> Result<Replica, Error> {
         let channel = open(&uri, &self.limits)?;
         let origin = address.uri.clone();
+        let channel = ReplicaChannel::unsigned(channel);
         Ok(Replica { uri, channel, origin, passed_over_until_ms: Arc::default() })
     }
 

@@ -16,6 +16,14 @@ pub enum Error {
     /// The settings are not valid: the text names the key, where it stands and what is wrong.
     #[error("{0}")]
     Settings(String),
+    /// The secret of the mesh is missing or is none.
+    #[error("the mesh's secret ({place}) is not usable: {why}")]
+    Secret {
+        /// Where it was looked for.
+        place: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// An address of another service is not `http://host:port`.
     #[error("address `{address}` of {service} is not valid: {reason}")]
     Address {

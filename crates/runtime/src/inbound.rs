@@ -1,8 +1,8 @@
-//! What happens to every request before its handler: the peer's address is attached and the
-//! deadline starts to run.
+//! What happens to every request before its handler: the peer's address is attached, the
+//! caller proves who it is, and the deadline starts to run.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -16,13 +16,17 @@ use tonic::service::Routes;
 use tonic::transport::server::TcpConnectInfo;
 use tower::Service;
 
+use crate::identity::Guard;
+
 type Answer = Result<Response<Body>, Infallible>;
+type Later = Pin<Box<dyn Future<Output = Answer> + Send>>;
 type RoutesFuture = <Routes as Service<Request<Incoming>>>::Future;
 
 /// The routes of a service as one connection sees them.
 #[derive(Debug, Clone)]
 pub(crate) struct Inbound {
     pub(crate) routes: Routes,
+    pub(crate) guard: Guard,
     pub(crate) peer: TcpConnectInfo,
     pub(crate) request_max: Option<Duration>,
 }
@@ -30,13 +34,19 @@ pub(crate) struct Inbound {
 impl Service<Request<Incoming>> for Inbound {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Either<RoutesFuture, Pin<Box<dyn Future<Output = Answer> + Send>>>;
+    type Future = Either<RoutesFuture, Later>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Service::<Request<Incoming>>::poll_ready(&mut self.routes, context)
     }
 
-    fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let (mut head, body) = request.into_parts();
+        let path = head.uri.path();
+        if let Err(refused) = self.guard.admit(path, &head.headers, &mut head.extensions) {
+            return Either::Right(Box::pin(ready(Ok(refused.status().into_http()))));
+        }
+        let mut request = Request::from_parts(head, body);
         let stated = stated_timeout(request.headers());
         let timeout = [stated, self.request_max].into_iter().flatten().min();
         request.extensions_mut().insert(self.peer.clone());

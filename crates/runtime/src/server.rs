@@ -19,6 +19,7 @@ use tonic::transport::server::TcpConnectInfo;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use crate::identity::Guard;
 use crate::inbound::Inbound;
 use crate::{BackgroundTask, Error, Health, ServerLimits, Service, admin};
 
@@ -39,7 +40,8 @@ pub async fn serve(
     limits: ServerLimits,
     stop: CancellationToken,
 ) -> Result<(), Error> {
-    let Service { name, routes, tasks, metrics, health } = service;
+    let Service { name, routes, tasks, metrics, health, secret } = service;
+    let guard = Guard::new(name, secret, &metrics);
     let address = listener
         .local_addr()
         .map_err(|source| Error::Io { what: "reading the listener's address", source })?;
@@ -57,7 +59,7 @@ pub async fn serve(
     }
 
     let routes = routes.add_service(health_service).prepare();
-    let mut connections = Connections::new(routes, limits);
+    let mut connections = Connections::new(routes, guard, limits);
     tracing::info!(service = name, %address, "serving");
     let mut outcome = tokio::select! {
         () = stop.cancelled() => Ok(()),
@@ -132,6 +134,7 @@ async fn report(reporter: &HealthReporter, name: &'static str, ready: bool) {
 /// The open connections of a listener. Dropping it cuts them, with all their streams.
 struct Connections {
     routes: tonic::service::Routes,
+    guard: Guard,
     limits: ServerLimits,
     open: JoinSet<()>,
     /// Cancelled when connections should end by themselves.
@@ -147,9 +150,9 @@ impl Drop for Connections {
 }
 
 impl Connections {
-    fn new(routes: tonic::service::Routes, limits: ServerLimits) -> Self {
+    fn new(routes: tonic::service::Routes, guard: Guard, limits: ServerLimits) -> Self {
         let (close, cut) = (CancellationToken::new(), CancellationToken::new());
-        Self { routes, limits, open: JoinSet::new(), close, cut }
+        Self { routes, guard, limits, open: JoinSet::new(), close, cut }
     }
 
     /// Accepts for ever.
@@ -183,7 +186,8 @@ impl Connections {
         };
         let request_max = Some(self.limits.request_ms_max).filter(|ms| *ms > 0);
         let request_max = request_max.map(Duration::from_millis);
-        let inbound = Inbound { routes: self.routes.clone(), peer, request_max };
+        let (routes, guard) = (self.routes.clone(), self.guard.clone());
+        let inbound = Inbound { routes, guard, peer, request_max };
         let builder = http(&self.limits, Streams { cut: self.cut.child_token() });
         let first_byte_max = Duration::from_millis(self.limits.first_byte_ms_max);
         let close = self.close.clone();

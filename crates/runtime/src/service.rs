@@ -8,7 +8,7 @@ use std::pin::Pin;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-use crate::{BusSettings, Directory, Health, Metrics, StoreSettings};
+use crate::{BusSettings, Directory, Health, Metrics, Secret, StoreSettings};
 
 /// What a host gives every service it builds.
 #[derive(Debug, Clone)]
@@ -23,12 +23,15 @@ pub struct Deps {
     pub store: StoreSettings,
     /// Where the bus is.
     pub bus: BusSettings,
+    /// What proves who calls, inside the mesh.
+    pub secret: Secret,
     /// Cancelled when the service is to end; the token that [`crate::serve`] gets.
     pub stop: CancellationToken,
 }
 
 impl Deps {
-    /// The parts that every host must say; the store is SQLite in the folder, the bus in-process.
+    /// The parts that every host must say; the store is SQLite in the folder, the bus in-process, the
+    /// secret the one that everybody knows: a host sets its own here and in the service.
     #[must_use]
     pub fn new(
         directory: Directory,
@@ -41,6 +44,7 @@ impl Deps {
             address: String::new(),
             store: StoreSettings::default(),
             bus: BusSettings::default(),
+            secret: Secret::default(),
             stop,
         }
     }
@@ -58,6 +62,8 @@ pub struct Service {
     pub metrics: Metrics,
     /// Served as `grpc.health.v1` and at `/readyz`.
     pub health: Health,
+    /// Callers prove themselves with it.
+    pub secret: Secret,
 }
 
 /// A named loop of a service.
@@ -82,6 +88,7 @@ impl Service {
             tasks: Vec::new(),
             metrics: Metrics::new(name),
             health: Health::default(),
+            secret: Secret::default(),
         }
     }
 

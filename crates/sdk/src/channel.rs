@@ -1,8 +1,15 @@
 //! Connections to the gateway, with every limit stated.
 
+use std::fmt;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tonic::transport::{Channel, Endpoint};
+use tonic::body::Body;
+use tonic::codegen::Service;
+use tonic::codegen::http::header::AUTHORIZATION;
+use tonic::codegen::http::{HeaderValue, Request, Response};
+use tonic::transport::channel::ResponseFuture;
+use tonic::transport::{self, Endpoint};
 
 use crate::Error;
 
@@ -16,10 +23,72 @@ const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
 
+/// A key as it was given: not printed.
+#[derive(Clone)]
+pub(crate) struct ApiKey(pub(crate) String);
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("ApiKey")
+    }
+}
+
+/// A connection to the gateway that shows the API key with every call, if there is one. It opens
+/// with the first call and again whenever it broke; cheap to clone, all clones are one connection.
+#[derive(Clone)]
+pub struct Channel {
+    inner: transport::Channel,
+    authorization: Option<HeaderValue>,
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = formatter.debug_struct("Channel");
+        debug.field("authorized", &self.authorization.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl Channel {
+    pub(crate) fn with_key(self, key: &str) -> Result<Self, Error> {
+        Ok(Self { authorization: Some(bearer(key)?), ..self })
+    }
+}
+
+impl Service<Request<Body>> for Channel {
+    type Response = Response<Body>;
+    type Error = transport::Error;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        if let Some(authorization) = &self.authorization {
+            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+        }
+        self.inner.call(request)
+    }
+}
+
+/// The metadata that shows an API key. The key is part of no error.
+fn bearer(key: &str) -> Result<HeaderValue, Error> {
+    let unusable = |_| Error::ApiKey("it has characters that no key has");
+    let key = key.trim();
+    if key.is_empty() {
+        return Err(Error::ApiKey("it is empty"));
+    }
+    let mut header = HeaderValue::try_from(format!("Bearer {key}")).map_err(unusable)?;
+    // Kept out of the tables that compress headers, and out of debug output.
+    header.set_sensitive(true);
+    Ok(header)
+}
+
 /// Where the gateway is, checked but not yet connected to.
 #[derive(Debug, Clone)]
 pub(crate) struct Address {
     endpoint: Endpoint,
+    authorization: Option<HeaderValue>,
 }
 
 impl Address {
@@ -44,19 +113,38 @@ impl Address {
             .http2_max_header_list_size(HEADER_BYTES_MAX)
             .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT);
-        Ok(Self { endpoint })
+        Ok(Self { endpoint, authorization: None })
+    }
+
+    /// The same address, for calls that show this API key.
+    pub(crate) fn with_key(self, key: &str) -> Result<Self, Error> {
+        Ok(Self { authorization: Some(bearer(key)?), ..self })
     }
 
     /// A connection of its own, opened with the first call and again whenever it broke. Its I/O
     /// runs on the runtime that this is called in.
     pub(crate) fn open(&self) -> Channel {
-        self.endpoint.connect_lazy()
+        let authorization = self.authorization.clone();
+        Channel { inner: self.endpoint.connect_lazy(), authorization }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_that_cannot_be_shown_is_refused_and_never_printed() {
+        for key in ["", " ", "planaria_a\u{7f}b"] {
+            let error = bearer(key).unwrap_err().to_string();
+            assert!(error.contains("API key") && !error.contains("planaria_"), "{error}");
+        }
+        let address = Address::parse("http://127.0.0.1:8080").unwrap();
+        let address = address.with_key(" planaria_k7_s3cr3t\n").unwrap();
+        let header = address.authorization.as_ref().unwrap();
+        assert_eq!(header, "Bearer planaria_k7_s3cr3t");
+        assert!(!format!("{address:?}").contains("s3cr3t"));
+    }
 
     #[test]
     fn an_address_that_cannot_work_is_refused_with_its_reason() {

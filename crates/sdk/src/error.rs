@@ -14,6 +14,9 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// The API key cannot be one.
+    #[error("the API key cannot be used: {0}")]
+    ApiKey(&'static str),
     /// The worker was put together wrongly.
     #[error("the worker cannot be built: {0}")]
     Worker(String),

@@ -51,6 +51,7 @@ mod inventory;
 mod task_error;
 mod worker;
 
+pub use channel::Channel;
 pub use client::{Client, Start, Watch};
 pub use context::Context;
 pub use error::Error;

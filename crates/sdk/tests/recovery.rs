@@ -89,6 +89,18 @@ async fn broken_streams_are_back_within_the_time_that_nobody_is_harmed() {
 }
 
 #[tokio::test]
+async fn the_first_beat_that_is_heard_is_number_one() {
+    let engine = Engine::start();
+    engine.change(|state| state.refuse_beats = 2);
+    let _worker = run(builder(&engine));
+    engine.until("beats", |state| state.beats.len() >= 2).await;
+    let state = engine.state();
+    assert_eq!(state.refuse_beats, 0);
+    let sequences: Vec<_> = state.beats.iter().take(2).map(|(_, beat)| beat.sequence).collect();
+    assert_eq!(sequences, [1, 2]);
+}
+
+#[tokio::test]
 async fn after_the_session_is_gone_a_new_one_begins_with_nothing() {
     for by_heartbeat in [true, false] {
         let mut engine = Engine::start();

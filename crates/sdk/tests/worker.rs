@@ -246,6 +246,7 @@ async fn a_leaving_worker_hands_back_at_once_with_its_checkpoints() {
         assert_eq!(release.checkpoint.unwrap().data, r#"{"half":true}"#);
         worker.run.await.unwrap().unwrap();
         assert_eq!(engine.state().closed, ["session-1"]);
+        assert_eq!(engine.state().beating_at_goodbye, [1], "it beats until the goodbye was heard");
     }
 }
 

@@ -43,6 +43,7 @@ pub(crate) async fn forward(
     let replica = parts.headers.get(REPLICA).cloned();
     strip_own(&mut parts.headers);
     parts.headers.insert(HOP, HeaderValue::from_static("gateway"));
+    gateway.nobody.sign(&mut parts.headers);
     let preferred = replica.as_ref().and_then(|value| value.to_str().ok());
     let call = gateway.upstreams.open(method, client, preferred).await?;
 

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
-use planaria_runtime::{Directory, Health, Metrics};
+use planaria_runtime::identity::Signer;
+use planaria_runtime::{Deps, Health, Identity, Metrics, Role};
 use tonic_health::server::HealthReporter;
 
 use crate::body::{Body, RequestBody};
@@ -41,6 +42,7 @@ pub(crate) struct Gateway {
     pub(crate) config: Config,
     pub(crate) counters: Counters,
     pub(crate) upstreams: Upstreams,
+    pub(crate) nobody: Signer,
     routes: Routes,
     local: Local,
     cors: Cors,
@@ -50,14 +52,18 @@ pub(crate) struct Gateway {
 impl Gateway {
     pub(crate) fn new(
         config: Config,
-        directory: Directory,
+        deps: &Deps,
         metrics: &Metrics,
         health: Health,
     ) -> Result<(Self, HealthReporter), Error> {
         let (local, reporter) = Local::new()?;
         let gateway = Self {
             counters: Counters::new(metrics),
-            upstreams: Upstreams::new(directory, config.upstream.clone()),
+            upstreams: Upstreams::new(deps.directory.clone(), config.upstream.clone()),
+            nobody: Signer::for_identity(
+                deps.secret.clone(),
+                Identity::new("nobody", "*", Role::Admin),
+            ),
             routes: Routes::new(metrics)?,
             local,
             cors: Cors::new(&config.cors_origins),

@@ -17,6 +17,6 @@ use crate::{Config, Error, NAME};
 pub fn build(config: Config, deps: Deps) -> Result<Door, Error> {
     config.validate().map_err(Error::Settings)?;
     let (metrics, health) = (Metrics::new(NAME), Health::default());
-    let (gateway, reporter) = Gateway::new(config, deps.directory, &metrics, health.clone())?;
+    let (gateway, reporter) = Gateway::new(config, &deps, &metrics, health.clone())?;
     Ok(Door { metrics, health, gateway: Arc::new(gateway), reporter, stop: deps.stop })
 }

@@ -102,7 +102,7 @@ pub(super) async fn run(
 }
 
 type Workflows = planaria_proto::workflow::v1::workflow_service_client::WorkflowServiceClient<
-    tonic::transport::Channel,
+    planaria_sdk::Channel,
 >;
 
 /// One workflow after the other until the end.

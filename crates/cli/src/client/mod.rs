@@ -23,8 +23,7 @@ use planaria_proto::notification::v1::notification_service_client::NotificationS
 use planaria_proto::retry::v1::retry_service_client::RetryServiceClient;
 use planaria_proto::workflow::v1::definition_service_client::DefinitionServiceClient;
 use planaria_proto::workflow::v1::workflow_service_client::WorkflowServiceClient;
-use planaria_runtime::{ClientLimits, Directory};
-use tonic::transport::Channel;
+use planaria_sdk::Channel;
 use tonic::{Request, Status};
 
 use crate::Error;
@@ -52,10 +51,10 @@ pub(crate) struct Client {
 impl Client {
     /// Connects lazily. Must be called inside a tokio runtime.
     pub(crate) fn open(address: &str, output: Output) -> Result<Self, Error> {
-        let channel =
-            Directory::new(ClientLimits::default()).connect(address).map_err(|error| {
-                Error::input(error.to_string(), "an address looks like http://127.0.0.1:8080")
-            })?;
+        let unusable = |error: planaria_sdk::Error| {
+            Error::input(error.to_string(), "an address looks like http://127.0.0.1:8080")
+        };
+        let channel = planaria_sdk::Client::connect(address).map_err(unusable)?.channel();
         Ok(Self { address: address.to_owned(), channel, output })
     }
 

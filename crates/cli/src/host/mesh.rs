@@ -102,7 +102,7 @@ impl Mesh {
         // The children connect on their own time, while the services are being built.
         mesh.start_children(&plan, settings.server.drain_ms + CHILD_GRACE_MS, &directory)?;
         let stop = mesh.stop_services.clone();
-        let deps = settings.deps(directory, plan.data_dir, stop);
+        let deps = settings.deps(directory, plan.data_dir, stop)?;
         let built = build(&inside, &addresses, &plan.source, &deps).await?;
         let health: Vec<Health> = built.iter().map(|built| built.health.clone()).collect();
         mesh.start_admin(admin, &built);

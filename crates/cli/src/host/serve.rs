@@ -96,7 +96,7 @@ async fn serve(
     };
     super::mesh::create(&data_dir)?;
     let address = listeners::reachable(&listener).await?;
-    let deps = Deps { address, ..settings.deps(settings.directory()?, data_dir, stop) };
+    let deps = Deps { address, ..settings.deps(settings.directory()?, data_dir, stop)? };
     let built = (service.build)(source, deps).await?;
     output.line(&format!("{} at {}", service.name, listeners::uri(&listener)?))?;
     (built.serve)(Sockets { listener, admin, limits: settings.server }).await

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use planaria_runtime::config::Source;
+use planaria_runtime::identity::Signer;
 use planaria_runtime::service::Deps;
 use planaria_runtime::{Health, Metrics, ServerLimits, Service};
 use serde::Serialize;
@@ -53,8 +54,10 @@ macro_rules! entry {
             build: |source, deps| {
                 Box::pin(async move {
                     let config: $service::Config = source.section($service::NAME)?;
+                    let (deps, secret) = (signing(&deps, $service::NAME), deps.secret.clone());
                     let stop = deps.stop.clone();
                     let built = $service::build(config, deps).await;
+                    let built = built.map(|service| Service { secret, ..service });
                     built.map(|service| served(service, stop)).map_err(failed($service::NAME))
                 })
             },
@@ -87,6 +90,12 @@ pub(crate) fn find(name: &str) -> Result<&'static Entry, String> {
     })
 }
 
+/// What goes out of a service says that it comes from there.
+fn signing(deps: &Deps, name: &'static str) -> Deps {
+    let signer = Signer::for_service(deps.secret.clone(), name);
+    Deps { directory: deps.directory.signed(signer), ..deps.clone() }
+}
+
 fn served(service: Service, stop: CancellationToken) -> Built {
     let name = service.name;
     Built {
@@ -105,6 +114,7 @@ fn served(service: Service, stop: CancellationToken) -> Built {
 fn build_gateway(source: Source, deps: Deps) -> Later<Result<Built, Error>> {
     Box::pin(async move {
         let config = source.section(planaria_gateway::NAME)?;
+        let deps = signing(&deps, planaria_gateway::NAME);
         let door = planaria_gateway::build(config, deps).map_err(failed(planaria_gateway::NAME))?;
         Ok(Built {
             health: door.health.clone(),

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use planaria_runtime::config::Source;
 use planaria_runtime::telemetry::Telemetry;
-use planaria_runtime::{BusSettings, ClientLimits, Deps, Directory, ServerLimits, StoreSettings};
+use planaria_runtime::{
+    BusSettings, ClientLimits, Deps, Directory, MeshSettings, Secret, ServerLimits, StoreSettings,
+};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +15,8 @@ use super::services::SERVICES;
 use crate::Error;
 
 /// Sections that belong to the process.
-const SECTIONS: [&str; 6] = ["bus", "client", "directory", "server", "store", "telemetry"];
+const SECTIONS: [&str; 7] =
+    ["bus", "client", "directory", "mesh", "server", "store", "telemetry"];
 
 /// Where a service listens: `http://host:port`, or a list of such.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +40,8 @@ pub(super) struct Settings {
     store: StoreSettings,
     /// Where the bus is.
     bus: BusSettings,
+    /// What proves who calls, inside the mesh.
+    mesh: MeshSettings,
 }
 
 impl Settings {
@@ -58,18 +63,23 @@ impl Settings {
             telemetry: source.section("telemetry")?,
             store: source.section("store")?,
             bus: source.section("bus")?,
+            mesh: source.section("mesh")?,
         })
     }
 
     /// What every service of this process is given.
+    ///
+    /// # Errors
+    /// The secret of the mesh cannot be read or made.
     pub(super) fn deps(
         &self,
         directory: Directory,
         data_dir: PathBuf,
         stop: CancellationToken,
-    ) -> Deps {
+    ) -> Result<Deps, Error> {
         let (store, bus) = (self.store.clone(), self.bus.clone());
-        Deps { store, bus, ..Deps::new(directory, data_dir, stop) }
+        let secret = Secret::load(&self.mesh, &data_dir)?;
+        Ok(Deps { store, bus, secret, ..Deps::new(directory, data_dir, stop) })
     }
 
     /// The directory they describe. Must be called inside a tokio runtime.

@@ -1,4 +1,4 @@
-//! One channel over all replicas of a service.
+//! One channel over all replicas of a service, and the channel to one of them. Both say who calls.
 
 use std::error::Error as StdError;
 use std::future::Future;
@@ -9,10 +9,12 @@ use std::task::{Context, Poll};
 use http::{Request, Response};
 use tonic::body::Body;
 use tonic::transport::Channel;
+use tonic::transport::channel::ResponseFuture;
 use tonic::{ConnectError, Status};
 use tower::{Service, ServiceExt};
 
 use super::Entry;
+use crate::identity::Signer;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -22,11 +24,12 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 #[derive(Debug, Clone)]
 pub struct ServiceChannel {
     entry: Arc<Entry>,
+    signer: Signer,
 }
 
 impl ServiceChannel {
-    pub(super) fn new(entry: Arc<Entry>) -> Self {
-        Self { entry }
+    pub(super) fn new(entry: Arc<Entry>, signer: Signer) -> Self {
+        Self { entry, signer }
     }
 }
 
@@ -40,14 +43,15 @@ impl Service<Request<Body>> for ServiceChannel {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        self.signer.sign(request.headers_mut());
         let entry = Arc::clone(&self.entry);
         Box::pin(async move {
             let Some(replica) = entry.pick().await else {
                 let text = format!("no address of {} is known", entry.name);
                 return Err(Box::new(Status::unavailable(text)) as BoxError);
             };
-            let result = send(replica.channel.clone(), request).await;
+            let result = send(replica.channel.channel.clone(), request).await;
             if let Err(error) = &result
                 && unreachable(error)
             {
@@ -55,6 +59,40 @@ impl Service<Request<Body>> for ServiceChannel {
             }
             result.map_err(Into::into)
         })
+    }
+}
+
+/// The channel to one replica.
+#[derive(Debug, Clone)]
+pub struct ReplicaChannel {
+    channel: Channel,
+    signer: Option<Signer>,
+}
+
+impl ReplicaChannel {
+    pub(super) const fn unsigned(channel: Channel) -> Self {
+        Self { channel, signer: None }
+    }
+
+    pub(super) fn signed(&self, signer: Signer) -> Self {
+        Self { channel: self.channel.clone(), signer: Some(signer) }
+    }
+}
+
+impl Service<Request<Body>> for ReplicaChannel {
+    type Response = Response<Body>;
+    type Error = tonic::transport::Error;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.channel.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        if let Some(signer) = &self.signer {
+            signer.sign(request.headers_mut());
+        }
+        self.channel.call(request)
     }
 }
 

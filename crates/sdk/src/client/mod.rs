@@ -17,10 +17,9 @@ use planaria_proto::task::v1::task_service_client::TaskServiceClient;
 use planaria_proto::worker::v1::worker_service_client::WorkerServiceClient;
 use planaria_proto::workflow::v1::definition_service_client::DefinitionServiceClient;
 use planaria_proto::workflow::v1::workflow_service_client::WorkflowServiceClient;
-use tonic::transport::Channel;
 
 use crate::Error;
-use crate::channel::{Address, MESSAGE_BYTES_MAX};
+use crate::channel::{Address, Channel, MESSAGE_BYTES_MAX};
 
 pub use watch::Watch;
 pub use workflows::Start;
@@ -70,6 +69,14 @@ impl Client {
     pub fn connect(address: &str) -> Result<Self, Error> {
         let channel = Address::parse(address)?.open();
         Ok(Self { channel, outage_max: Duration::from_secs(10) })
+    }
+
+    /// The same client, showing this API key with every call.
+    ///
+    /// # Errors
+    /// It cannot be a key.
+    pub fn api_key(self, key: &str) -> Result<Self, Error> {
+        Ok(Self { channel: self.channel.with_key(key)?, ..self })
     }
 
     /// How long [`Client::run`] and [`Watch`] put up with an engine that cannot be reached before

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use planaria_proto::workflow::v1::workflow_service_client::WorkflowServiceClient;
 use planaria_proto::workflow::v1::{WatchWorkflowRequest, WatchWorkflowResponse};
-use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
 use super::retrying::Outage;
 use crate::Error;
+use crate::channel::Channel;
 
 /// A workflow's news. Broken streams are opened again behind the last event seen.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::Worker;
 use super::core::{Core, Identity, Patience};
-use crate::channel::Address;
+use crate::channel::{Address, ApiKey};
 use crate::function::{Functions, RetryPolicy, blocking, raw, typed};
 use crate::inventory::Inventory;
 use crate::{Context, Error, TaskError};
@@ -28,6 +28,7 @@ const CAPACITY_MAX: u32 = 10_000;
 #[must_use = "nothing works until it is built and run"]
 pub struct WorkerBuilder {
     address: String,
+    api_key: Option<ApiKey>,
     id: Option<String>,
     version: String,
     queues: Vec<String>,
@@ -41,6 +42,7 @@ impl WorkerBuilder {
     pub(super) fn new(address: String) -> Self {
         Self {
             address,
+            api_key: None,
             id: None,
             version: String::new(),
             queues: Vec::new(),
@@ -59,6 +61,12 @@ impl WorkerBuilder {
     /// of the old one. Default: host name and process id.
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
+        self
+    }
+
+    /// The API key that it shows with every call; its role must be `worker`.
+    pub fn api_key(mut self, key: impl Into<String>) -> Self {
+        self.api_key = Some(ApiKey(key.into()));
         self
     }
 
@@ -165,9 +173,12 @@ impl WorkerBuilder {
     /// Checks everything and makes the worker. It talks to nobody before it runs.
     ///
     /// # Errors
-    /// A bad address, id or capacity; no function, or one that was given twice.
+    /// A bad address, key, id or capacity; no function, or one that was given twice.
     pub fn build(self) -> Result<Worker, Error> {
-        let address = Address::parse(&self.address)?;
+        let mut address = Address::parse(&self.address)?;
+        if let Some(ApiKey(key)) = &self.api_key {
+            address = address.with_key(key)?;
+        }
         self.functions.check()?;
         let pid = process::id();
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();

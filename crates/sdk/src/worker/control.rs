@@ -6,12 +6,12 @@
 //! reports either: its I/O runs on the program's threads.)
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use planaria_proto::task::v1::task_service_client::TaskServiceClient;
 use tokio::sync::oneshot;
-use tonic::transport::Channel;
 
 use super::core::{Core, Session};
 use super::execute::release;
@@ -19,6 +19,7 @@ use super::heartbeat::Heart;
 use super::lease::{self, Lease};
 use super::session;
 use crate::Error;
+use crate::channel::Channel;
 
 /// Functions that were told to stop have this long before their attempts go back regardless.
 const STOP_MAX: Duration = Duration::from_millis(300);
@@ -50,7 +51,7 @@ pub(crate) fn start(core: Arc<Core>) -> Result<oneshot::Receiver<Result<(), Erro
 /// Why a session ended.
 enum End {
     Gone,
-    Drained,
+    Left,
     Failed(Error),
 }
 
@@ -72,9 +73,7 @@ async fn control(core: &Core) -> Result<(), Error> {
                 core.session.send_replace(None);
                 core.inventory.abandon_all();
             }
-            End::Drained => {
-                core.session.send_replace(None);
-                session::close(&session, &mut client).await;
+            End::Left => {
                 core.inventory.abandon_all();
                 return Ok(());
             }
@@ -94,16 +93,28 @@ async fn live(
     client: &TaskServiceClient<Channel>,
 ) -> End {
     let lease = Lease::new(session.lease);
-    let (mut refreshing, mut renewing) = (client.clone(), client.clone());
-    tokio::select! {
+    let (mut refreshing, mut renewing, mut closing) =
+        (client.clone(), client.clone(), client.clone());
+    let leaving = AtomicBool::new(false);
+    // It beats until the goodbye was heard: a silence before that is what a dead worker sounds
+    // like.
+    let leave = async {
+        drained(core).await;
+        leaving.store(true, Ordering::Relaxed);
+        core.session.send_replace(None);
+        session::close(session, &mut closing).await;
+    };
+    let end = tokio::select! {
         biased;
+        () = leave => End::Left,
         () = session.gone.cancelled() => End::Gone,
-        () = drained(core) => End::Drained,
         () = heart.beat(core, session, &lease) => End::Gone,
         () = lease::fence(core, &lease) => End::Gone,
         () = lease::renew(core, session, &lease, &mut renewing) => End::Gone,
         error = session::refresh(core, session, &mut refreshing) => End::Failed(error),
-    }
+    };
+    // Gone is what it wanted to be.
+    if leaving.load(Ordering::Relaxed) { End::Left } else { end }
 }
 
 /// Waits for the wish to leave, then until nothing is left to report.

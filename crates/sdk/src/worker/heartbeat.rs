@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use planaria_proto::failure_detector::v1::failure_detector_service_client as detector;
@@ -33,6 +33,9 @@ const SILENCE_MIN: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub(crate) struct Heart {
     sequence: AtomicU64,
+    /// Whether any beat was ever answered. Until then each stream begins with the first one again:
+    /// a detector that hears it has missed nothing.
+    answered: AtomicBool,
 }
 
 impl Heart {
@@ -61,6 +64,9 @@ impl Heart {
     ) -> Result<(), Status> {
         let mut client = detector::FailureDetectorServiceClient::new(core.address.open())
             .max_decoding_message_size(MESSAGE_BYTES_MAX);
+        if !self.answered.load(Ordering::Relaxed) {
+            self.sequence.store(0, Ordering::Relaxed);
+        }
         let (beats, outgoing) = mpsc::channel(BEATS_MAX);
         let mut told = Told::default();
         // Sent before the stream is open: a server may wait for it before it answers at all.
@@ -86,6 +92,7 @@ impl Heart {
                 answer = next_answer(&mut stream) => {
                     let Some(answer) = answer? else { return Ok(()) };
                     heard_at = Instant::now();
+                    self.answered.store(true, Ordering::Relaxed);
                     backoff.worked();
                     obey(core, session, lease, &answer);
                     if answer.session_gone {

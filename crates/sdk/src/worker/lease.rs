@@ -7,10 +7,10 @@ use std::time::Duration;
 use planaria_proto::task::v1::RenewSessionRequest;
 use planaria_proto::task::v1::task_service_client::TaskServiceClient;
 use tonic::Request;
-use tonic::transport::Channel;
 
 use super::core::{Core, Session};
 use super::session::is_gone;
+use crate::channel::Channel;
 use crate::clock;
 
 /// The worker renews by itself after this long without a renewal.

@@ -9,13 +9,13 @@ use planaria_proto::task::v1::{Assignment, PullTasksRequest};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::task::TaskTracker;
 use tonic::metadata::AsciiMetadataValue;
-use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 use super::core::{Core, Session};
 use super::execute::{execute, release};
 use super::session::is_gone;
 use crate::backoff::Backoff;
+use crate::channel::Channel;
 
 /// Names the replica that a stream is for.
 const REPLICA: &str = "planaria-replica";

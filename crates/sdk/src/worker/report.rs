@@ -10,12 +10,12 @@ use planaria_proto::task::v1::task_service_client::TaskServiceClient;
 use planaria_proto::task::v1::{Acceptance, ReportResultsRequest, Result as TaskResult};
 use prost::Message;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
 use super::core::{Core, Ended};
 use super::session::is_gone;
 use crate::backoff::Backoff;
+use crate::channel::Channel;
 use crate::error::has_reason;
 use crate::task_error::RUNTIME;
 use crate::{TaskError, error};

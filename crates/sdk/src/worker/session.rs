@@ -6,12 +6,12 @@ use std::time::Duration;
 use planaria_proto::task::v1::CloseSessionRequest;
 use planaria_proto::task::v1::task_service_client::TaskServiceClient;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Channel;
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
 use super::core::{Core, Session};
 use crate::backoff::Backoff;
 use crate::error::{INCARNATION_SUPERSEDED, SESSION_INVALID, SESSION_NOT_FOUND, has_reason};
+use crate::channel::Channel;
 use crate::{Error, clock};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(3);
@@ -30,7 +30,8 @@ pub(crate) fn is_gone(status: &Status) -> bool {
 /// Opens a session, however long that takes.
 ///
 /// # Errors
-/// The engine will never grant one: the request is invalid, or the worker was superseded.
+/// The engine will never grant one: the request is invalid, the API key is not (or no longer) good for
+/// it, or the worker was superseded.
 pub(crate) async fn open(
     core: &Core,
     client: &mut TaskServiceClient<Channel>,
@@ -71,7 +72,9 @@ fn fatal(core: &Core, status: &Status) -> Option<Error> {
     if has_reason(status, INCARNATION_SUPERSEDED) {
         return Some(Error::Superseded { worker_id: core.identity.worker_id.clone() });
     }
-    has_reason(status, SESSION_INVALID).then(|| Error::from(status.clone()))
+    let unwelcome = matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied);
+    let never = unwelcome || has_reason(status, SESSION_INVALID);
+    never.then(|| Error::from(status.clone()))
 }
 
 /// Asks for the session's replicas now and then, and when one cannot be reached. Ends with an

@@ -124,6 +124,7 @@ impl TaskService for Shared {
     ) -> Result<Response<CloseSessionResponse>, Status> {
         self.change(|state| {
             state.closed.push(request.into_inner().session_id);
+            state.beating_at_goodbye.push(state.beating);
             state.session = None;
         });
         Ok(Response::new(CloseSessionResponse {}))
@@ -148,6 +149,22 @@ fn judge(state: &mut State, result: TaskResult) -> Verdict {
     Verdict { acceptance: acceptance.into(), detail: "as the test wants it".into() }
 }
 
+/// A heartbeat stream that is open.
+struct Beating(Shared);
+
+impl Beating {
+    fn new(shared: &Shared) -> Self {
+        shared.change(|state| state.beating += 1);
+        Self(shared.clone())
+    }
+}
+
+impl Drop for Beating {
+    fn drop(&mut self) {
+        self.0.change(|state| state.beating -= 1);
+    }
+}
+
 #[tonic::async_trait]
 impl FailureDetectorService for Shared {
     type HeartbeatStream = Answers<HeartbeatResponse>;
@@ -156,8 +173,17 @@ impl FailureDetectorService for Shared {
         &self,
         request: Request<Streaming<HeartbeatRequest>>,
     ) -> Result<Response<Self::HeartbeatStream>, Status> {
-        let shared = self.clone();
+        let refused = self.change(|state| {
+            let refused = state.refuse_beats > 0;
+            state.refuse_beats -= usize::from(refused);
+            refused
+        });
+        if refused {
+            return Err(Status::unavailable("as the test wants it"));
+        }
+        let (shared, open) = (self.clone(), Beating::new(self));
         let answers = request.into_inner().map(move |beat| {
+            let _open = &open;
             let beat = beat?;
             shared.change(|state| {
                 let answer = HeartbeatResponse {

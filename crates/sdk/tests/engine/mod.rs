@@ -37,6 +37,11 @@ pub struct State {
     pub pulls: HashMap<String, PullSender>,
     pub pulls_opened: usize,
     pub beats: Vec<(Instant, HeartbeatRequest)>,
+    /// Heartbeat streams that are open, and how many there were at each goodbye.
+    pub beating: usize,
+    pub beating_at_goodbye: Vec<usize>,
+    /// So many heartbeat streams are refused first.
+    pub refuse_beats: usize,
     pub renewals: Vec<RenewSessionRequest>,
     /// Results in the order of their acceptance.
     pub results: Vec<Result>,

@@ -19,14 +19,13 @@ use planaria_proto::orchestrator::v1::orchestrator_service_server::{
 use planaria_proto::orchestrator::v1::report_verdicts_request::Verdict;
 use planaria_proto::orchestrator::v1::*;
 use planaria_runtime::service::Deps;
-use planaria_runtime::{ClientLimits, Directory, ServerLimits, Service};
+use planaria_runtime::{ClientLimits, Directory, ReplicaChannel, ServerLimits, Service};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status, Streaming};
 
 /// Longer than anything here takes.
@@ -210,15 +209,15 @@ impl Mesh {
         self.running.push(start_detector(config, self.directory.clone(), listener).await);
     }
 
-    pub(crate) async fn channel(&self) -> Channel {
+    pub(crate) async fn channel(&self) -> ReplicaChannel {
         connect(self.address).await
     }
 
-    pub(crate) async fn client(&self) -> client::FailureDetectorServiceClient<Channel> {
+    pub(crate) async fn client(&self) -> client::FailureDetectorServiceClient<ReplicaChannel> {
         client::FailureDetectorServiceClient::new(self.channel().await)
     }
 
-    pub(crate) async fn evidence(&self) -> EvidenceServiceClient<Channel> {
+    pub(crate) async fn evidence(&self) -> EvidenceServiceClient<ReplicaChannel> {
         EvidenceServiceClient::new(self.channel().await)
     }
 
@@ -233,9 +232,8 @@ impl Mesh {
     }
 }
 
-pub(crate) async fn connect(address: SocketAddr) -> Channel {
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
-    soon(endpoint.connect()).await.unwrap()
+pub(crate) async fn connect(address: SocketAddr) -> ReplicaChannel {
+    Directory::new(ClientLimits::default()).connect(&format!("http://{address}")).unwrap()
 }
 
 /// A worker's heartbeat stream.
@@ -251,13 +249,13 @@ impl Worker {
         Self::open(connect(address).await, unsent(id, incarnation)).await
     }
 
-    pub(crate) async fn open(channel: Channel, message: HeartbeatRequest) -> Self {
+    pub(crate) async fn open(channel: ReplicaChannel, message: HeartbeatRequest) -> Self {
         Self::open_with(channel, message, 1).await
     }
 
     /// Opens a stream on which so many heartbeats wait already.
     pub(crate) async fn open_with(
-        channel: Channel,
+        channel: ReplicaChannel,
         mut message: HeartbeatRequest,
         count: usize,
     ) -> Self {

@@ -197,6 +197,20 @@ impl MonitoringService for Fake {
         Err(Status::with_error_details(tonic::Code::NotFound, text, details))
     }
 
+    async fn get_series(
+        &self,
+        _request: Request<GetSeriesRequest>,
+    ) -> Answer<GetSeriesResponse> {
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn get_distribution(
+        &self,
+        _request: Request<GetDistributionRequest>,
+    ) -> Answer<GetDistributionResponse> {
+        Ok(Response::new(Default::default()))
+    }
+
     /// As much as anybody reads.
     async fn watch_healings(
         &self,

@@ -1,64 +1,50 @@
 //! Notification, an orchestrator, and readers.
 
-use std::time::Duration;
-
-use planaria_fake_mesh::{FakeOrchestrator, workflow_events};
+use planaria_fake_mesh::{FakeOrchestrator, PATIENCE, Stage, workflow_events};
 use planaria_notification::Config;
 use planaria_proto::notification::v1::notification_service_client::NotificationServiceClient;
 use planaria_proto::notification::v1::subscribe_response::Delivery;
-use planaria_proto::notification::v1::{SubscribeRequest, SubscribeResponse};
+use planaria_proto::notification::v1::{EventFilter, SubscribeRequest, SubscribeResponse};
 use planaria_proto::workflow::v1::history_event::Event;
 use planaria_proto::workflow::v1::{TaskCompleted, TaskStarted, WorkflowStarted};
-use planaria_runtime::{Deps, ServerLimits};
+use planaria_runtime::{Deps, ReplicaChannel, ServerLimits};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Channel, Endpoint};
 use tonic::{Status, Streaming};
 
-/// Longer than anything here may take; a test that needs it has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-
-pub(crate) type Client = NotificationServiceClient<Channel>;
+pub(crate) type Client = NotificationServiceClient<ReplicaChannel>;
 
 pub(crate) struct Scene {
-    pub(crate) mesh: FakeOrchestrator,
+    stage: Stage,
     pub(crate) config: Config,
-    data_dir: TempDir,
-    service: Option<JoinHandle<()>>,
+    pub(crate) store: StoreSettings,
 }
 
 impl Scene {
     pub(crate) async fn new() -> Self {
         let mut config = Config { linger_ms: 1, retry_ms: 5, ..Config::default() };
         config.tail.reconnect_ms_min = 5;
-        let data_dir = tempfile::tempdir().unwrap();
-        Self { mesh: FakeOrchestrator::start().await, config, data_dir, service: None }
+        Self { stage: Stage::new().await, config, store: StoreSettings::default() }
     }
 
+    pub(crate) fn mesh(&self) -> &FakeOrchestrator {
+        &self.stage.mesh
+    }
+
+    /// Starts a replica.
     pub(crate) async fn start(&mut self) -> Client {
-        let stop = CancellationToken::new();
-        let directory = self.mesh.directory();
-        let data_dir = self.data_dir.path().to_owned();
-        let deps = Deps::new(directory, data_dir, stop.clone());
+        let mut deps = self.stage.deps();
+        deps.store = self.store.clone();
+        let stop = deps.stop.clone();
         let service = planaria_notification::build(self.config.clone(), deps).await.unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        self.service = Some(tokio::spawn(async move {
-            let limits = ServerLimits::default();
-            planaria_runtime::serve(service, listener, None, limits, stop).await.unwrap();
-        }));
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
-        Client::new(endpoint.connect().await.unwrap())
+        Client::new(self.stage.serve(service, stop).await)
     }
 
-    /// Ends the service as a crash would.
+    /// Ends the oldest replica as a crash would.
     pub(crate) async fn kill(&mut self) {
-        if let Some(service) = self.service.take() {
-            service.abort();
-            let _aborted = service.await;
-        }
+        self.stage.kill().await;
     }
 
     /// A workflow starts, with one task; three facts in one record.
@@ -70,13 +56,13 @@ impl Scene {
             Event::TaskStarted(task(1)),
             Event::TaskStarted(task(2)),
         ];
-        self.mesh.push(workflow_events(workflow, 1, events));
+        self.mesh().push(workflow_events(workflow, 1, events));
     }
 
     /// One of its tasks ends.
     pub(crate) fn task_completes(&self, workflow: &str, frame: u32) {
         let completed = TaskCompleted { frame, ..TaskCompleted::default() };
-        self.mesh.push(workflow_events(workflow, 4, [Event::TaskCompleted(completed)]));
+        self.mesh().push(workflow_events(workflow, 4, [Event::TaskCompleted(completed)]));
     }
 }
 
@@ -91,11 +77,16 @@ pub(crate) async fn subscribe(
     cursor: &str,
     types: &[&str],
 ) -> Result<Reader, Status> {
-    let request = SubscribeRequest {
-        cursor: cursor.to_owned(),
-        types: types.iter().map(|text| (*text).to_owned()).collect(),
-        workflow_id: String::new(),
-    };
+    let types = types.iter().map(|text| (*text).to_owned()).collect();
+    subscribe_by(client, cursor, EventFilter { types, ..EventFilter::default() }).await
+}
+
+pub(crate) async fn subscribe_by(
+    client: &Client,
+    cursor: &str,
+    filter: EventFilter,
+) -> Result<Reader, Status> {
+    let request = SubscribeRequest { cursor: cursor.to_owned(), filter: Some(filter) };
     let stream = client.clone().subscribe(request).await?.into_inner();
     Ok(Reader { stream, unread: Vec::new() })
 }

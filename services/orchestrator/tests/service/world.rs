@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Channel;
+use planaria_runtime::ReplicaChannel as Channel;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 

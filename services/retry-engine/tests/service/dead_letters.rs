@@ -14,7 +14,6 @@ use planaria_proto::workflow::v1::{
     HistoryEvent, TaskStarted, WorkflowFaulted, WorkflowRetried, WorkflowStarted,
 };
 use prost_types::Timestamp;
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -28,13 +27,13 @@ fn faulted(error: &str) -> Event {
     })
 }
 
-async fn list(client: &RetryServiceClient<Channel>, state: DeadLetterState) -> Vec<DeadLetter> {
+async fn list(client: &RetryServiceClient<ReplicaChannel>, state: DeadLetterState) -> Vec<DeadLetter> {
     let request = ListDeadLettersRequest { state: state.into(), ..Default::default() };
     client.clone().list_dead_letters(request).await.unwrap().into_inner().dead_letters
 }
 
 async fn await_listed(
-    client: &RetryServiceClient<Channel>,
+    client: &RetryServiceClient<ReplicaChannel>,
     state: DeadLetterState,
     count: usize,
 ) -> Vec<DeadLetter> {
@@ -176,7 +175,7 @@ async fn records_that_contradict_the_orchestrator_are_mended() {
 }
 
 /// Waits until exactly these workflows have an open dead letter, and `w7` has had one.
-async fn await_open(client: &RetryServiceClient<Channel>, workflows: &[&str]) {
+async fn await_open(client: &RetryServiceClient<ReplicaChannel>, workflows: &[&str]) {
     eventually(|| async {
         let mut open: Vec<_> = list(client, DeadLetterState::Open)
             .await

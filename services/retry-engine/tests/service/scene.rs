@@ -7,13 +7,12 @@ use planaria_proto::orchestrator::v1::list_faulted_response::Faulted;
 use planaria_proto::retry::v1::retry_service_client::RetryServiceClient;
 use planaria_proto::workflow::v1::history_event::Event;
 use planaria_retry_engine::Config;
-use planaria_runtime::{Deps, ServerLimits, clock};
+use planaria_runtime::{Deps, ReplicaChannel, ServerLimits, clock};
 use prost_types::Timestamp;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Channel, Endpoint};
 
 /// Longer than anything here may take; a test that needs it has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -39,7 +38,7 @@ impl Scene {
         Self { mesh: FakeOrchestrator::start().await, config, data_dir, engine: None }
     }
 
-    pub(crate) async fn start(&mut self) -> RetryServiceClient<Channel> {
+    pub(crate) async fn start(&mut self) -> RetryServiceClient<ReplicaChannel> {
         let stop = CancellationToken::new();
         let deps = Deps::new(self.mesh.directory(), self.data_dir.path(), stop.clone());
         let service = planaria_retry_engine::build(self.config.clone(), deps).await.unwrap();
@@ -49,8 +48,8 @@ impl Scene {
             let limits = ServerLimits::default();
             planaria_runtime::serve(service, listener, None, limits, stop).await.unwrap();
         }));
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
-        RetryServiceClient::new(endpoint.connect().await.unwrap())
+        let channel = self.mesh.directory().connect(&format!("http://{address}")).unwrap();
+        RetryServiceClient::new(channel)
     }
 
     /// Ends the engine as a crash would.
