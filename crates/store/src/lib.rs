@@ -16,6 +16,6 @@ mod session;
 
 pub use error::Error;
 pub use migrations::Migration;
-pub use postgres::{PostgresPlan, PostgresSchema, PostgresStore};
+pub use postgres::{PostgresPlan, PostgresSchema, PostgresStore, retried};
 pub use session::{PostgresSession, SqliteSession};
 pub use sqlite::{SqliteSettings, SqliteStore};

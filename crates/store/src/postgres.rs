@@ -16,7 +16,7 @@ use sqlx::PgPool;
 use crate::{Error, Migration};
 
 pub use failure::{Failure, failure};
-pub use statements::{PostgresSession, PostgresTransaction, retried};
+pub use statements::{PostgresTransaction, retried};
 
 /// Where the database is and how it is used.
 #[derive(Clone)]

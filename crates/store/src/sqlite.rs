@@ -1,8 +1,6 @@
 //! A SQLite file as a service wants it: write-ahead log, synced commits, one writer, few readers,
 //! little memory.
 
-mod session;
-
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +13,6 @@ use sqlx::sqlite::{
 use crate::Error;
 use crate::lock::StoreLock;
 use crate::migrations::{self, Migration};
-
-pub use session::SqliteSession;
 
 /// How a store is opened. The defaults suit a service that shares its machine with six others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

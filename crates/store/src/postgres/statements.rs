@@ -73,57 +73,6 @@ impl PostgresStore {
     }
 }
 
-/// What statements are done in: each by itself, or in a transaction. SQLite's has the same
-/// methods, so that what both databases are asked in the same words is written once.
-#[derive(Debug)]
-pub enum PostgresSession<'c> {
-    /// Each statement by itself.
-    Store(&'c PostgresStore),
-    /// All in a transaction that somebody else commits.
-    Transaction(&'c mut PostgresTransaction),
-}
-
-impl PostgresSession<'_> {
-    /// All rows of a statement.
-    ///
-    /// # Errors
-    /// As [`PostgresStore::rows`].
-    pub async fn rows<'q>(
-        &mut self,
-        query: impl Execute<'q, Postgres> + 'q,
-    ) -> Result<Vec<PgRow>, sqlx::Error> {
-        match self {
-            Self::Store(store) => store.rows(query).await,
-            Self::Transaction(transaction) => transaction.rows(query).await,
-        }
-    }
-
-    /// The first row of a statement, if there is one.
-    ///
-    /// # Errors
-    /// As [`PostgresStore::rows`].
-    pub async fn row<'q>(
-        &mut self,
-        query: impl Execute<'q, Postgres> + 'q,
-    ) -> Result<Option<PgRow>, sqlx::Error> {
-        Ok(self.rows(query).await?.into_iter().next())
-    }
-
-    /// Does a statement and tells how many rows it changed.
-    ///
-    /// # Errors
-    /// As [`PostgresStore::rows`].
-    pub async fn execute<'q>(
-        &mut self,
-        query: impl Execute<'q, Postgres> + 'q,
-    ) -> Result<u64, sqlx::Error> {
-        match self {
-            Self::Store(store) => store.execute(query).await,
-            Self::Transaction(transaction) => transaction.execute(query).await,
-        }
-    }
-}
-
 /// Statements that are done together or not at all. READ COMMITTED is enough for all of them.
 #[derive(Debug)]
 pub struct PostgresTransaction {
