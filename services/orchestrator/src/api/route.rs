@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::{Stream, StreamExt};
 use planaria_runtime::Directory;
-use tonic::transport::Channel;
+use planaria_runtime::ReplicaChannel;
 use tonic::{Code, Request, Response, Status};
 
 use super::Api;
@@ -28,7 +28,7 @@ pub(crate) type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Sen
 #[derive(Clone)]
 pub(crate) struct Peers {
     directory: Directory,
-    channels: Arc<Mutex<HashMap<String, Channel>>>,
+    channels: Arc<Mutex<HashMap<String, ReplicaChannel>>>,
 }
 
 impl Peers {
@@ -42,7 +42,7 @@ impl Peers {
     ///
     /// # Errors
     /// The address is none.
-    pub(crate) fn channel(&self, address: &str) -> Result<Channel, Error> {
+    pub(crate) fn channel(&self, address: &str) -> Result<ReplicaChannel, Error> {
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(channel) = channels.get(address) {
             return Ok(channel.clone());
@@ -64,7 +64,7 @@ pub(crate) enum Route {
 
 /// Another orchestrator that has a shard.
 pub(crate) struct Peer {
-    pub(crate) channel: Channel,
+    pub(crate) channel: ReplicaChannel,
     pub(crate) address: String,
     shard: Shard,
     shards: Shards,

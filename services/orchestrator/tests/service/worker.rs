@@ -6,8 +6,8 @@ use planaria_proto::task::v1::result::Outcome;
 use planaria_proto::task::v1::task_service_client::TaskServiceClient;
 use planaria_proto::task::v1::{Result as TaskResult, *};
 use planaria_proto::types::v1::WorkflowError;
-use serde_json::Value;
 use planaria_runtime::ReplicaChannel as Channel;
+use serde_json::Value;
 use tonic::{Status, Streaming};
 
 use crate::world::{PATIENCE, World, payload};

@@ -14,13 +14,13 @@ use planaria_proto::types::v1::{CloudEvent, DefinitionReference, Healing, Payloa
 use planaria_proto::workflow::v1::definition_service_client::DefinitionServiceClient;
 use planaria_proto::workflow::v1::workflow_service_client::WorkflowServiceClient;
 use planaria_proto::workflow::v1::*;
+use planaria_runtime::ReplicaChannel as Channel;
 use planaria_runtime::{ClientLimits, Deps, Directory, ServerLimits, serve};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
-use planaria_runtime::ReplicaChannel as Channel;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
