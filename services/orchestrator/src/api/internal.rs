@@ -183,7 +183,7 @@ impl OrchestratorService for Api {
             "" => Uuid::nil(),
             id => workflow_id(id)?,
         };
-        let limit = page_size(request.page_size, 100, 500);
+        let limit = page_size(request.page_size, 100, 1_000);
         let rows = self.store.faulted(after, limit).await.map_err(Error::from)?;
         let mut workflows = Vec::with_capacity(rows.len());
         for row in rows {

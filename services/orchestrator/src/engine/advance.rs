@@ -18,7 +18,20 @@ impl Engine {
     pub(super) fn deliver(&mut self, id: Uuid, mail: Mail) {
         match self.slots.remove(&id) {
             Some(Slot::Live(mut entry)) => {
-                if entry.evaluating.is_some() {
+                let interrupts = mail.kind.interrupts();
+                let undecided = |evaluating: &Evaluating| {
+                    evaluating.again.is_some() || !evaluating.work.facts.is_empty()
+                };
+                if interrupts && !entry.evaluating.as_ref().is_some_and(undecided) {
+                    // The value that is waited for belongs to no step yet: it is asked for again
+                    // if it is still wanted.
+                    let waited = entry.evaluating.take().is_some();
+                    self.process(&mut entry, id, mail);
+                    if waited && entry.evaluating.is_none() {
+                        entry.mailbox.push_back(Mail::quiet(MailKind::Check));
+                        self.work_off(&mut entry, id);
+                    }
+                } else if entry.evaluating.is_some() {
                     entry.mailbox.push_back(mail);
                 } else {
                     self.process(&mut entry, id, mail);
@@ -131,13 +144,23 @@ impl Engine {
         work.effects.extend(step.effects);
         if step.pending {
             let request = evaluator.take_pending();
-            let mut memo = memo;
-            if progressed {
-                memo.clear();
+            let memo = if progressed { Vec::new() } else { memo };
+            let can_wait =
+                work.facts.is_empty() || !work.then.is_empty() || work.consumed.is_some();
+            if can_wait {
+                let again = (!progressed && work.facts.is_empty()).then_some(again);
+                self.evaluate(entry, id, request, (again, work, memo));
+                return;
             }
-            let again = (!progressed && work.facts.is_empty()).then_some(again);
-            entry.evaluating = Some(Evaluating { again, work, memo });
-            self.evaluate(id, request);
+            // What is decided is committed before a value is waited for: nobody waits for the
+            // expressions of a workflow to hear that it was started, and who cancels it is heard
+            // between two of them.
+            self.finish(entry, id, work);
+            if entry.mailbox.is_empty() {
+                self.evaluate(entry, id, request, (None, Work::default(), memo));
+            } else {
+                entry.mailbox.push_back(Mail::quiet(MailKind::Check));
+            }
             return;
         }
         if let Some(next) = work.then.pop_front() {
@@ -147,32 +170,56 @@ impl Engine {
         self.finish(entry, id, work);
     }
 
-    fn evaluate(&self, id: Uuid, request: Option<planaria_dsl::EvaluationRequest>) {
+    /// Has an expression evaluated elsewhere; the workflow waits for its value.
+    fn evaluate(
+        &mut self,
+        entry: &mut Entry,
+        id: Uuid,
+        request: Option<planaria_dsl::EvaluationRequest>,
+        (again, work, memo): (Option<Input>, Work, Vec<Answer>),
+    ) {
+        self.evaluations += 1;
+        let number = self.evaluations;
+        entry.evaluating = Some(Evaluating { number, again, work, memo });
         let (pool, inner) = (self.parts.expressions.clone(), self.inner.clone());
+        let key = entry.definition.key.clone();
         tokio::spawn(async move {
+            // In turn between definitions: one that is hostile delays itself.
+            let line = format!("{}/{}", key.namespace, key.name);
             let answer = match request {
-                Some(request) => pool.evaluate("default", request).await,
+                Some(request) => pool.evaluate(&line, request).await,
                 None => Err("the evaluator asked nothing".to_owned()),
             };
-            let _ = inner.send(Internal::Evaluated(id, answer));
+            let _ = inner.send(Internal::Evaluated(id, number, answer));
         });
     }
 
     /// An expression's value is known: the step goes on.
-    pub(super) fn evaluated(&mut self, id: Uuid, answer: Answer) {
-        let Some(Slot::Live(mut entry)) = self.slots.remove(&id) else { return };
-        if let Some(evaluating) = entry.evaluating.take() {
-            let Evaluating { again, work, mut memo } = evaluating;
+    pub(super) fn evaluated(&mut self, id: Uuid, number: u64, answer: Answer) {
+        let Some(slot) = self.slots.remove(&id) else { return };
+        let Slot::Live(mut entry) = slot else {
+            self.slots.insert(id, slot);
+            return;
+        };
+        // A value that was not waited for any more is none.
+        let awaited = entry.evaluating.as_ref().is_some_and(|now| now.number == number);
+        if awaited && let Some(evaluating) = entry.evaluating.take() {
+            let Evaluating { again, work, mut memo, .. } = evaluating;
             memo.push(answer);
             let input = again.unwrap_or(Input::Continue);
             self.apply_knowing(&mut entry, id, input, work, memo);
         }
+        self.work_off(&mut entry, id);
+        self.keep(id, entry);
+    }
+
+    /// Works off the mail that came while a value was waited for.
+    fn work_off(&mut self, entry: &mut Entry, id: Uuid) {
         while entry.evaluating.is_none()
             && let Some(mail) = entry.mailbox.pop_front()
         {
-            self.process(&mut entry, id, mail);
+            self.process(entry, id, mail);
         }
-        self.keep(id, entry);
     }
 
     /// The input changes nothing.

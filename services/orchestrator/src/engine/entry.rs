@@ -44,10 +44,14 @@ pub(crate) struct Entry {
     pub(crate) mailbox: VecDeque<Mail>,
     /// Who waits for the end.
     pub(crate) waiters: Vec<Reply<Ended>>,
+    /// Who started it again with its key before its first step was decided.
+    pub(crate) starters: Vec<Reply<(Uuid, bool)>>,
 }
 
 /// A step that waits for the value of an expression.
 pub(crate) struct Evaluating {
+    /// Tells its value from those of evaluations that were given up.
+    pub(crate) number: u64,
     /// The input to apply again; `None` = continue.
     pub(crate) again: Option<Input>,
     /// What the step has so far.
@@ -163,6 +167,13 @@ pub(crate) struct Loss {
     pub(crate) reply_released: bool,
 }
 
+impl MailKind {
+    /// Whether it does not wait for the values of expressions: it may be what ends them.
+    pub(crate) const fn interrupts(&self) -> bool {
+        matches!(self, Self::Input(Input::Cancel { .. } | Input::Suspend { .. }))
+    }
+}
+
 impl Mail {
     /// Mail that nobody waits for.
     pub(crate) const fn quiet(kind: MailKind) -> Self {
@@ -218,6 +229,7 @@ impl Entry {
             && self.evaluating.is_none()
             && self.mailbox.is_empty()
             && self.waiters.is_empty()
+            && self.starters.is_empty()
     }
 
     /// Whether a task runs with that attempt in that session.

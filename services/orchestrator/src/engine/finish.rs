@@ -321,6 +321,9 @@ impl Engine {
     fn created_row(&mut self, entry: &mut Entry, id: Uuid, now_ms: u64) -> WorkflowRow {
         self.counters.started += 1;
         let (idempotency_key, start_digest) = entry.start_key.take().unzip();
+        for starter in std::mem::take(&mut entry.starters) {
+            self.gathering.then(move || drop(starter.send(Ok((id, true)))));
+        }
         WorkflowRow {
             id,
             definition: (*entry.definition.key).clone(),

@@ -214,6 +214,7 @@ impl Engine {
             evaluating: None,
             mailbox: VecDeque::new(),
             waiters: Vec::new(),
+            starters: Vec::new(),
         });
         if let Some((fact, reply, at_ms)) = loaded.rerun {
             self.begin_rerun(&mut entry, id, (fact, at_ms), reply);

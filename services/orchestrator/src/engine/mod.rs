@@ -79,7 +79,7 @@ pub(crate) enum Internal {
     /// A workflow was read.
     Loaded(Uuid, Result<Box<load::Loaded>, crate::error::Error>),
     /// An expression was evaluated.
-    Evaluated(Uuid, planaria_dsl::Answer),
+    Evaluated(Uuid, u64, planaria_dsl::Answer),
     /// Timers that come within the horizon.
     Timers(Vec<(crate::store::TimerKey, u64)>),
     /// What the reconciler found.
@@ -110,6 +110,8 @@ pub(crate) struct Engine {
     mail_after_commit: Vec<(Uuid, Mail)>,
     gathering: Batch,
     committing: Option<Batch>,
+    /// Counts the evaluations that were asked for.
+    evaluations: u64,
 
     counters: Statistics,
     /// The store is being read again after a failure.
@@ -197,6 +199,7 @@ impl Engine {
             mail_after_commit: Vec::new(),
             gathering: Batch::default(),
             committing: None,
+            evaluations: 0,
             counters: Statistics::default(),
             generation: 0,
             failures: 0,
@@ -262,7 +265,7 @@ impl Engine {
             Internal::Committed(Ok(entries)) => self.committed(entries),
             Internal::Committed(Err(error)) => self.commit_failed(&error),
             Internal::Loaded(id, loaded) => self.loaded(id, loaded),
-            Internal::Evaluated(id, answer) => self.evaluated(id, answer),
+            Internal::Evaluated(id, number, answer) => self.evaluated(id, number, answer),
             Internal::Timers(timers) => self.arm_scanned(&timers),
             Internal::Observed(observed) => self.repair(*observed),
         }

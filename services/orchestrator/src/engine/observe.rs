@@ -111,7 +111,7 @@ impl Engine {
         let oldest = self
             .routes
             .iter()
-            .flat_map(|(_, _, route)| route.waiting.keys().map(|(_, since_ms, _)| *since_ms).min());
+            .flat_map(|(_, _, route)| route.waiting.keys().map(|(_, since_ms, _)| *since_ms).find(|ms| *ms > 0));
         Statistics {
             queued: self.routes.waiting(),
             running,

@@ -36,9 +36,10 @@ pub(crate) struct Waiting {
     pub(crate) avoid: Option<String>,
 }
 
-/// Where a task ranks.
+/// Where a task ranks: one whose attempt was lost comes before all that never ran.
 pub(crate) fn rank(row: &TaskRow) -> Rank {
-    (Reverse(row.priority), row.since_ms, row.key)
+    let since_ms = if row.healing.is_some() { 0 } else { row.since_ms };
+    (Reverse(row.priority), since_ms, row.key)
 }
 
 impl Routes {

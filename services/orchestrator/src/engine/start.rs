@@ -97,6 +97,7 @@ impl Engine {
             evaluating: None,
             mailbox: std::collections::VecDeque::new(),
             waiters: Vec::new(),
+            starters: Vec::new(),
         });
         let mut reply = None;
         match started {
@@ -115,6 +116,13 @@ impl Engine {
     fn started_before(&mut self, id: Uuid, started: Started) {
         match started {
             Started::Start(reply) => {
+                if let Some(Slot::Live(entry)) = self.slots.get_mut(&id)
+                    && entry.start_key.is_some()
+                {
+                    // Nothing of it is decided yet.
+                    entry.starters.push(reply);
+                    return;
+                }
                 self.gathering.then(move || drop(reply.send(Ok((id, true)))));
             }
             Started::End(reply) => {
