@@ -108,10 +108,9 @@ impl Engine {
                 (queue.to_owned(), function.to_owned(), count, !route.sessions.is_empty())
             })
             .collect();
-        let oldest = self
-            .routes
-            .iter()
-            .flat_map(|(_, _, route)| route.waiting.keys().map(|(_, since_ms, _)| *since_ms).find(|ms| *ms > 0));
+        let oldest = self.routes.iter().flat_map(|(_, _, route)| {
+            route.waiting.keys().map(|(_, since_ms, _)| *since_ms).find(|ms| *ms > 0)
+        });
         Statistics {
             queued: self.routes.waiting(),
             running,
