@@ -7,6 +7,7 @@
 mod log;
 mod orchestrator;
 mod records;
+mod stage;
 mod workflows;
 
 use std::collections::HashMap;
@@ -30,6 +31,7 @@ pub use records::{
     attempt_failed, definition, event, healing, record_at, session_closed, session_opened,
     workflow_events,
 };
+pub use stage::{PATIENCE, Stage, eventually};
 
 /// A running fake; all clones are one.
 #[derive(Debug, Clone)]

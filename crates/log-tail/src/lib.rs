@@ -1,7 +1,11 @@
 //! Follows the orchestrator's log behind a position, over any number of broken streams.
 //!
 //! The reader keeps the position in its own store, in the transaction that stores what it derived
-//! from the records; this crate only reads. It does not know what the records mean.
+//! from the records: by a [`Follower`] of several replicas, or by itself with a [`LogTail`]. This
+//! crate does not know what the records mean.
+
+mod cursor;
+mod follower;
 
 use std::time::Duration;
 
@@ -13,6 +17,9 @@ use planaria_runtime::ServiceChannel;
 use serde::{Deserialize, Serialize};
 use tokio::time::{sleep, timeout};
 use tonic::{Code, Status, Streaming};
+
+pub use cursor::{LogCursor, NotACursor};
+pub use follower::{Follower, Ledger, Pace};
 
 /// How a log is followed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

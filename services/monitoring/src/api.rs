@@ -5,17 +5,21 @@ use std::time::Duration;
 
 use planaria_proto::monitoring::v1::monitoring_service_server::MonitoringService;
 use planaria_proto::monitoring::v1::{
-    GetOverviewRequest, GetOverviewResponse, ListHealingsRequest, ListHealingsResponse,
+    GetDistributionRequest, GetDistributionResponse, GetOverviewRequest, GetOverviewResponse,
+    GetSeriesRequest, GetSeriesResponse, ListHealingsRequest, ListHealingsResponse,
     WatchHealingsRequest, WatchHealingsResponse, WatchOverviewRequest, WatchOverviewResponse,
 };
+use planaria_runtime::clock;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::convert;
+use crate::error::Error;
 use crate::healings::read_token;
 use crate::overview::Overviews;
+use crate::series::{SeriesReader, Window};
 use crate::store::Filter;
 use crate::watch;
 
@@ -23,6 +27,8 @@ use crate::watch;
 const PAGE_SIZE_DEFAULT: u32 = 100;
 /// Time between two overviews when the caller does not say.
 const INTERVAL_MS_DEFAULT: u64 = 1_000;
+/// Series of one answer.
+const METRICS_MAX: usize = 32;
 /// Messages that wait for a slow reader.
 const UNREAD_MAX: usize = 4;
 /// Somebody who asks once wants to see what just happened.
@@ -32,6 +38,7 @@ type Stream<T> = Pin<Box<dyn tokio_stream::Stream<Item = Result<T, Status>> + Se
 
 pub(crate) struct Api {
     pub(crate) overviews: Overviews,
+    pub(crate) series: SeriesReader,
     pub(crate) stop: CancellationToken,
 }
 
@@ -44,7 +51,7 @@ impl MonitoringService for Api {
         &self,
         _request: Request<GetOverviewRequest>,
     ) -> Result<Response<GetOverviewResponse>, Status> {
-        let overview = self.overviews.now(ASKED_AGE_MAX).await?;
+        let overview = self.overviews.now(ASKED_AGE_MAX).await;
         Ok(Response::new(GetOverviewResponse { overview: Some(overview) }))
     }
 
@@ -74,6 +81,7 @@ impl MonitoringService for Api {
         };
         let limit = limit.min(self.overviews.config.page_size_max.max(1));
         let filter = Filter {
+            namespace: request.namespace,
             workflow: request.workflow_id,
             incident: request.incident,
             before: read_token(&request.page_token)?,
@@ -86,10 +94,54 @@ impl MonitoringService for Api {
         &self,
         _request: Request<WatchHealingsRequest>,
     ) -> Result<Response<Self::WatchHealingsStream>, Status> {
-        let (sender, receiver) = mpsc::channel(UNREAD_MAX);
         // Watched from here on: the caller misses nothing that happens after the answer.
-        let told = self.overviews.healings.watch();
-        tokio::spawn(watch::healings(told, sender, self.stop.clone()));
+        let watch = self.overviews.healings.watch().await?;
+        let (sender, receiver) = mpsc::channel(UNREAD_MAX);
+        tokio::spawn(watch::healings(watch, sender, self.stop.clone()));
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
+
+    async fn get_series(
+        &self,
+        request: Request<GetSeriesRequest>,
+    ) -> Result<Response<GetSeriesResponse>, Status> {
+        let request = request.into_inner();
+        if request.metrics.len() > METRICS_MAX {
+            let text = format!("{} metrics are more than {METRICS_MAX}", request.metrics.len());
+            return Err(Error::MetricInvalid(text).into());
+        }
+        let window = window(request.window, request.step, request.until)?;
+        let mut series = Vec::with_capacity(request.metrics.len());
+        for metric in request.metrics() {
+            series.push(self.series.series(metric, &window, &request.namespace).await?);
+        }
+        Ok(Response::new(GetSeriesResponse { series }))
+    }
+
+    async fn get_distribution(
+        &self,
+        request: Request<GetDistributionRequest>,
+    ) -> Result<Response<GetDistributionResponse>, Status> {
+        let request = request.into_inner();
+        let window = window(request.window, None, request.until)?;
+        let namespace = &request.namespace;
+        let distribution = self.series.distribution(request.spread(), &window, namespace).await?;
+        Ok(Response::new(distribution))
+    }
+}
+
+/// The steps that are asked for.
+fn window(
+    window: Option<prost_types::Duration>,
+    step: Option<prost_types::Duration>,
+    until: Option<prost_types::Timestamp>,
+) -> Result<Window, Error> {
+    let seconds = |span: Option<prost_types::Duration>| {
+        let wrong = || Error::WindowInvalid("a span of time is not negative".into());
+        let of =
+            |span| convert::span_milliseconds(Some(span)).map(|ms| ms / 1_000).ok_or_else(wrong);
+        span.map(of).transpose()
+    };
+    let until_ms = convert::milliseconds(until).unwrap_or_else(clock::now_ms);
+    Window::new(seconds(window)?, seconds(step)?, until_ms / 1_000)
 }

@@ -14,9 +14,12 @@ pub enum Error {
     /// The token is not one of a former page.
     #[error("the page token is not one that a former page gave")]
     PageTokenInvalid,
-    /// A watcher read too slowly.
-    #[error("{0} healings were missed: read faster, or list them")]
-    ReaderTooSlow(u64),
+    /// Window and step of a series do not fit.
+    #[error("{0}")]
+    WindowInvalid(String),
+    /// There is no such series.
+    #[error("{0}")]
+    MetricInvalid(String),
     /// The store cannot be opened.
     #[error(transparent)]
     Open(#[from] planaria_store::Error),
@@ -29,7 +32,8 @@ impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let (code, reason) = match &error {
             Error::PageTokenInvalid => (Code::InvalidArgument, "PAGE_TOKEN_INVALID"),
-            Error::ReaderTooSlow(_) => (Code::ResourceExhausted, "READER_TOO_SLOW"),
+            Error::WindowInvalid(_) => (Code::InvalidArgument, "WINDOW_INVALID"),
+            Error::MetricInvalid(_) => (Code::InvalidArgument, "METRIC_INVALID"),
             Error::Open(_) | Error::Store(_) => (Code::Unavailable, "STORE_UNAVAILABLE"),
         };
         let details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());

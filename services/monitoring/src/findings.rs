@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use planaria_proto::orchestrator::v1::GetStatisticsResponse;
+use planaria_proto::retry::v1::{Breaker, BreakerPhase};
 
+use crate::convert;
 use crate::health::{Condition, Conditions};
+use crate::objective::{Alarm, Ended};
 
 /// What findings are made from.
 #[derive(Debug)]
@@ -13,6 +16,16 @@ pub(crate) struct Seen<'a> {
     pub(crate) services: &'a Conditions,
     /// The orchestrator's counts and how old they are.
     pub(crate) statistics: Option<(&'a GetStatisticsResponse, Duration)>,
+    /// The orchestrator cannot reach its database.
+    pub(crate) database_away: bool,
+    /// Monitoring cannot reach its own.
+    pub(crate) store_away: bool,
+    /// Breakers that hold something back.
+    pub(crate) breakers: &'a [Breaker],
+    /// Alarms of the objective, and what ended in their window.
+    pub(crate) alarms: &'a [(Alarm, Ended)],
+    /// The part of the workflows that must complete.
+    pub(crate) objective: f64,
     pub(crate) dead_letters_open: u64,
     pub(crate) healings_open: u64,
     /// Statistics older than this are a finding.
@@ -25,6 +38,8 @@ pub(crate) struct Seen<'a> {
 pub(crate) fn findings(seen: &Seen<'_>) -> Vec<String> {
     let mut found = services(seen);
     let orchestrator_told = found.iter().any(|text| text.starts_with("orchestrator "));
+    found.extend(databases(seen));
+    found.extend(objective(seen));
     match seen.statistics {
         Some((statistics, age)) => {
             if age > seen.statistics_age_max && !orchestrator_told {
@@ -37,6 +52,7 @@ pub(crate) fn findings(seen: &Seen<'_>) -> Vec<String> {
         }
         None => {}
     }
+    found.extend(seen.breakers.iter().map(|breaker| self::breaker(breaker, seen.now_ms)));
     found.extend(letters(seen.dead_letters_open));
     found.extend(healings(seen.healings_open));
     found
@@ -44,17 +60,82 @@ pub(crate) fn findings(seen: &Seen<'_>) -> Vec<String> {
 
 fn services(seen: &Seen<'_>) -> Vec<String> {
     let replicas = seen.services.iter().flat_map(|(name, replicas)| {
-        let all_down = replicas.values().all(|replica| !replica.serving);
-        replicas.iter().map(move |(address, replica)| (all_down, name, address, replica))
+        let serving = replicas.values().filter(|replica| replica.serving).count();
+        let of = (serving, replicas.len());
+        replicas.iter().map(move |(address, replica)| (of, name, address, replica))
     });
     let mut down: Vec<_> = replicas.filter(|(_, _, _, replica)| !replica.serving).collect();
     // A service that is gone as a whole is worse than one of several replicas.
-    down.sort_by_key(|(all_down, _, _, replica)| (!all_down, replica.since_ms));
-    let text = |(_, name, address, replica): (bool, &String, &String, &Condition)| {
+    down.sort_by_key(|((serving, _), _, _, replica)| (*serving > 0, replica.since_ms));
+    let text = |(of, name, address, replica): ((usize, usize), &String, &String, &Condition)| {
         let since = Duration::from_millis(seen.now_ms.saturating_sub(replica.since_ms));
-        format!("{name} at {address} {} since {}", replica.detail, words(since))
+        let consequence = match of {
+            (0, _) => consequence(name).to_owned(),
+            (serving, all) => format!("; {serving} of {all} replicas serve"),
+        };
+        format!("{name} at {address} {} since {}{consequence}", replica.detail, words(since))
     };
     down.into_iter().map(text).collect()
+}
+
+/// What it means that no replica of a service is there.
+fn consequence(service: &str) -> &'static str {
+    match service {
+        "gateway" => "; clients and workers cannot reach the mesh",
+        "orchestrator" => "; workflows wait, nothing is lost",
+        "worker" => "; calls of the built-in functions wait",
+        "failure-detector" => "; dead workers are found by their leases, in about 10 s",
+        "retry-engine" => "; failed tasks are tried again by default policy, and late",
+        "notification" => "; events and webhooks come later",
+        _ => "",
+    }
+}
+
+fn databases(seen: &Seen<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    if seen.database_away {
+        let text = "the orchestrator cannot reach its database; calls are refused, nothing is lost";
+        found.push(text.to_owned());
+    }
+    if seen.store_away {
+        let text = "monitoring cannot reach its database; healings and objective are not shown";
+        found.push(text.to_owned());
+    }
+    found
+}
+
+/// The fastest alarm alone: the slower ones say the same.
+fn objective(seen: &Seen<'_>) -> Option<String> {
+    let (alarm, ended) = seen.alarms.first()?;
+    let faulted = counted(ended.faulted, "workflow has", "workflows have");
+    Some(format!(
+        "{faulted} faulted in the last {}, of {} that ended: the error budget of {} % is used \
+         {:.0} times too fast",
+        words(Duration::from_millis(alarm.long_ms)),
+        ended.all(),
+        percent(1.0 - seen.objective),
+        ended.burn_rate(seen.objective).min(f64::from(u32::MAX)),
+    ))
+}
+
+/// Without the noise of binary fractions.
+fn percent(part: f64) -> f64 {
+    (part * 100.0 * 1e6).round() / 1e6
+}
+
+fn breaker(breaker: &Breaker, now_ms: u64) -> String {
+    let key = breaker.key.clone().unwrap_or_default();
+    let to = match key.destination.as_str() {
+        "" => String::new(),
+        destination => format!(" to {destination}"),
+    };
+    let since_ms = convert::milliseconds(breaker.since).unwrap_or(now_ms);
+    let since = words(Duration::from_millis(now_ms.saturating_sub(since_ms)));
+    let state = match breaker.phase() {
+        BreakerPhase::HalfOpen => "is being tried again",
+        _ => "is held back",
+    };
+    format!("{}{to} {state} since {since}, because it fails: planaria breaker list", key.function)
 }
 
 fn queues(seen: &Seen<'_>, statistics: &GetStatisticsResponse) -> Vec<String> {
@@ -113,8 +194,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     use planaria_proto::orchestrator::v1::get_statistics_response::WaitingFunction;
+    use planaria_proto::retry::v1::BreakerKey;
 
     use super::*;
+    use crate::objective::ALARMS;
 
     const NOW: u64 = 1_000_000;
 
@@ -142,6 +225,11 @@ mod tests {
             now_ms: NOW,
             services,
             statistics: statistics.map(|it| (it, Duration::ZERO)),
+            database_away: false,
+            store_away: false,
+            breakers: &[],
+            alarms: &[],
+            objective: 0.999,
             dead_letters_open: counts.0,
             healings_open: counts.1,
             statistics_age_max: Duration::from_secs(10),
@@ -175,8 +263,8 @@ mod tests {
             Some(&statistics),
             (3, 1),
             &[
-                "orchestrator at a:2 does not answer since 4 s",
-                "gateway at b:1 does not answer since 6 min",
+                "orchestrator at a:2 does not answer since 4 s; workflows wait, nothing is lost",
+                "gateway at b:1 does not answer since 6 min; 1 of 2 replicas serve",
                 "12 tasks wait for a worker of charge-card in queue payments; none is connected",
                 "3 dead letters are open: planaria dead-letter list",
                 "1 healing is under way: planaria healing list",
@@ -197,5 +285,44 @@ mod tests {
         check(&Vec::new(), Some(&statistics), (0, 0), &[expected]);
         let expected = "the orchestrator has not told its counts yet";
         check(&Vec::new(), None, (0, 0), &[expected]);
+    }
+
+    #[test]
+    fn what_burns_and_what_is_held_back_is_said_with_its_figures() {
+        let breaker = Breaker {
+            key: Some(BreakerKey {
+                function: "http:1.0.0".into(),
+                destination: "shop.example:443".into(),
+                ..BreakerKey::default()
+            }),
+            phase: BreakerPhase::Open.into(),
+            since: Some(convert::timestamp(NOW - 5_000)),
+            ..Breaker::default()
+        };
+        let ended = Ended { completed: 95, faulted: 5 };
+        let statistics = GetStatisticsResponse::default();
+        let seen = Seen {
+            now_ms: NOW,
+            services: &Vec::new(),
+            statistics: Some((&statistics, Duration::ZERO)),
+            database_away: true,
+            store_away: true,
+            breakers: &[breaker],
+            alarms: &[(ALARMS[0], ended), (ALARMS[1], ended)],
+            objective: 0.999,
+            dead_letters_open: 0,
+            healings_open: 0,
+            statistics_age_max: Duration::from_secs(10),
+            queued_max: Duration::from_secs(10),
+        };
+        let expected = [
+            "the orchestrator cannot reach its database; calls are refused, nothing is lost",
+            "monitoring cannot reach its database; healings and objective are not shown",
+            "5 workflows have faulted in the last 60 min, of 100 that ended: the error budget of \
+             0.1 % is used 50 times too fast",
+            "http:1.0.0 to shop.example:443 is held back since 5 s, because it fails: planaria \
+             breaker list",
+        ];
+        assert_eq!(findings(&seen), expected);
     }
 }

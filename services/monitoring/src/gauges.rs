@@ -14,6 +14,8 @@ pub(crate) struct Gauges {
     detected_after: Histogram,
     healed_after: Histogram,
     pub(crate) log_gaps: Counter,
+    pub(crate) saved: Counter,
+    pub(crate) holder: Gauge,
 }
 
 impl Gauges {
@@ -26,6 +28,8 @@ impl Gauges {
             healed_after: metrics
                 .seconds("healing_healed_after_seconds", "From the signal to the repair"),
             log_gaps: metrics.counter("log_gaps", "Times the log was trimmed before it was read"),
+            saved: metrics.counter("saved", "Times that what was gathered was saved"),
+            holder: metrics.gauge("holder", "Whether this replica is the one that writes"),
         }
     }
 

@@ -1,54 +1,53 @@
-//! The copies of healings: recorded, listed, counted, and told to whoever watches.
+//! The copies of healings: listed, counted, and told to whoever watches, at every replica.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use planaria_proto::orchestrator::v1::{LogPosition, LogRecord, log_record};
 use planaria_proto::types::v1::Healing;
-use tokio::sync::broadcast;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 
+use crate::convert;
 use crate::error::Error;
-use crate::gauges::Gauges;
-use crate::sqlite::detected_at_ms;
-use crate::store::{Filter, HealingStore, Recent};
+use crate::store::{Filter, MonitoringStore, Recent};
+
+/// Healings that are told at once, about.
+const TOLD_MAX: u32 = 500;
 
 /// Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Healings {
-    store: Arc<dyn HealingStore>,
-    told: broadcast::Sender<Arc<[Healing]>>,
-    gauges: Gauges,
+    store: Arc<dyn MonitoringStore>,
+    /// Told when this replica saved some.
+    news: watch::Sender<()>,
+    /// Another replica may have saved some after this.
+    look: Duration,
+}
+
+/// A watch: what changes in the store after it began.
+pub(crate) struct Watch {
+    store: Arc<dyn MonitoringStore>,
+    news: watch::Receiver<()>,
+    look: Duration,
+    /// The last change that was told.
+    last: u64,
 }
 
 impl Healings {
-    pub(crate) fn new(store: Arc<dyn HealingStore>, gauges: Gauges, backlog_max: usize) -> Self {
-        Self { store, told: broadcast::Sender::new(backlog_max.max(1)), gauges }
+    pub(crate) fn new(store: Arc<dyn MonitoringStore>, look: Duration) -> Self {
+        Self { store, news: watch::Sender::new(()), look }
     }
 
-    /// The healings among log records.
-    pub(crate) fn of(records: Vec<LogRecord>) -> Vec<Healing> {
-        let healing = |record: LogRecord| match record.body {
-            Some(log_record::Body::Healing(healing)) => Some(healing),
-            _ => None,
-        };
-        records.into_iter().filter_map(healing).collect()
+    /// This replica saved healings.
+    pub(crate) fn changed(&self) {
+        self.news.send_replace(());
     }
 
-    pub(crate) async fn record(
-        &self,
-        healings: &[Healing],
-        position: LogPosition,
-    ) -> Result<(), Error> {
-        let healed = self.store.record(healings, position).await?;
-        healed.iter().for_each(|healing| self.gauges.healed(healing));
-        if !healings.is_empty() {
-            // Without a watcher nobody is told, which is fine.
-            let _watchers = self.told.send(healings.into());
-        }
-        Ok(())
-    }
-
-    pub(crate) fn watch(&self) -> broadcast::Receiver<Arc<[Healing]>> {
-        self.told.subscribe()
+    /// Nothing that happens from now on is missed.
+    pub(crate) async fn watch(&self) -> Result<Watch, Error> {
+        let last = self.store.last_change().await?;
+        let news = self.news.subscribe();
+        Ok(Watch { store: Arc::clone(&self.store), news, look: self.look, last })
     }
 
     /// A page and the token of the next one, empty behind the last.
@@ -68,10 +67,33 @@ impl Healings {
     pub(crate) async fn recent(&self, since_ms: u64) -> Result<Recent, Error> {
         Ok(self.store.recent(since_ms).await?)
     }
+}
 
-    pub(crate) async fn clear(&self, healings_max: u32, before_ms: u64) -> Result<(), Error> {
-        Ok(self.store.clear(healings_max, before_ms).await?)
+impl Watch {
+    /// The next healings that changed; waits for them.
+    pub(crate) async fn next(&mut self) -> Vec<Healing> {
+        loop {
+            self.news.mark_unchanged();
+            match self.store.changed_after(self.last, TOLD_MAX).await {
+                Ok(changed) if changed.is_empty() => {
+                    let _woken = timeout(self.look, self.news.changed()).await;
+                }
+                Ok(changed) => {
+                    self.last = changed.last().map_or(self.last, |(change, _)| *change);
+                    return changed.into_iter().map(|(_, healing)| healing).collect();
+                }
+                Err(error) => {
+                    tracing::debug!(error = &error as &dyn std::error::Error, "cannot look");
+                    sleep(self.look).await;
+                }
+            }
+        }
     }
+}
+
+/// What healings are ordered by (Unix milliseconds).
+pub(crate) fn detected_at_ms(healing: &Healing) -> u64 {
+    convert::milliseconds(healing.detected_at.or(healing.signal_at)).unwrap_or(0)
 }
 
 fn write_token(last: &Healing) -> String {

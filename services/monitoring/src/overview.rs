@@ -1,5 +1,6 @@
 //! The overview: everything at a glance.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use planaria_proto::monitoring::v1::{Overview, overview};
@@ -12,6 +13,7 @@ use crate::error::Error;
 use crate::findings::{Seen, findings};
 use crate::healings::Healings;
 use crate::health::{self, HealthWatch};
+use crate::service_level::{ServiceLevel, Standing};
 use crate::statistics::{Known, Statistics};
 use crate::store::Recent;
 
@@ -21,20 +23,40 @@ pub(crate) struct Overviews {
     pub(crate) health: HealthWatch,
     pub(crate) statistics: Statistics,
     pub(crate) healings: Healings,
+    pub(crate) service_level: ServiceLevel,
     pub(crate) config: Config,
 }
 
 impl Overviews {
-    /// How everything is, with counts that are no older than `age_max`.
-    pub(crate) async fn now(&self, age_max: Duration) -> Result<Overview, Error> {
+    /// How everything is, with counts that are no older than `age_max`. Without the store it is
+    /// told without what is kept there.
+    pub(crate) async fn now(&self, age_max: Duration) -> Overview {
         let known = self.statistics.fresh(age_max).await;
         let now_ms = clock::now_ms();
-        let since_ms = now_ms.saturating_sub(self.config.recent_window_ms);
-        let recent = self.healings.recent(since_ms).await?;
-        Ok(self.assemble(now_ms, &known, &recent))
+        let kept = match self.kept(now_ms).await {
+            Ok(kept) => Some(kept),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot read the store");
+                None
+            }
+        };
+        self.assemble(now_ms, &known, kept)
     }
 
-    fn assemble(&self, now_ms: u64, known: &Known, recent: &Recent) -> Overview {
+    async fn kept(&self, now_ms: u64) -> Result<(Recent, Arc<Standing>), Error> {
+        let since_ms = now_ms.saturating_sub(self.config.recent_window_ms);
+        let recent = self.healings.recent(since_ms).await?;
+        Ok((recent, self.service_level.now(now_ms).await?))
+    }
+
+    fn assemble(
+        &self,
+        now_ms: u64,
+        known: &Known,
+        kept: Option<(Recent, Arc<Standing>)>,
+    ) -> Overview {
+        let store_away = kept.is_none();
+        let (recent, standing) = kept.unwrap_or_default();
         let services = self.health.found();
         let (statistics, told_at_ms) = known.statistics.clone().unzip();
         let age = Duration::from_millis(now_ms.saturating_sub(told_at_ms.unwrap_or(0)));
@@ -42,6 +64,11 @@ impl Overviews {
             now_ms,
             services: &services,
             statistics: statistics.as_deref().map(|statistics| (statistics, age)),
+            database_away: known.database_away,
+            store_away,
+            breakers: &known.breakers,
+            alarms: &standing.alarms,
+            objective: self.service_level.objective(),
             dead_letters_open: known.dead_letters_open,
             healings_open: recent.open,
             statistics_age_max: Duration::from_millis(self.config.statistics_interval_ms * 2),
@@ -71,8 +98,10 @@ impl Overviews {
             healings_recent: recent.count,
             findings,
             detected_after_p50: percentile(&recent.detected_after_ms, 50).map(convert::span),
+            detected_after_p99: percentile(&recent.detected_after_ms, 99).map(convert::span),
             healed_after_p50: percentile(&recent.healed_after_ms, 50).map(convert::span),
             healed_after_p99: percentile(&recent.healed_after_ms, 99).map(convert::span),
+            objective: Some(self.service_level.to_contract(&standing)),
         }
     }
 }

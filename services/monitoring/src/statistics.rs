@@ -7,13 +7,21 @@ use std::time::Duration;
 use planaria_proto::orchestrator::v1::orchestrator_service_client::OrchestratorServiceClient;
 use planaria_proto::orchestrator::v1::{GetStatisticsRequest, GetStatisticsResponse};
 use planaria_proto::retry::v1::retry_service_client::RetryServiceClient;
-use planaria_proto::retry::v1::{DeadLetterState, ListDeadLettersRequest};
+use planaria_proto::retry::v1::{
+    Breaker, DeadLetterState, ListBreakersRequest, ListDeadLettersRequest,
+};
 use planaria_runtime::{Directory, ServiceChannel, clock};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status};
+use tonic_types::StatusExt;
 
 use crate::rates::{Rates, Sample};
+
+/// Why the orchestrator refuses while it cannot reach its database.
+const STORE_FAILED: &str = "STORE_FAILED";
+/// Breakers that are looked at.
+const BREAKERS_MAX: u32 = 20;
 
 /// What is known now.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +31,10 @@ pub(crate) struct Known {
     pub(crate) completed_per_second: f64,
     pub(crate) success_ratio: f64,
     pub(crate) dead_letters_open: u64,
+    /// The orchestrator answers that it cannot reach its database.
+    pub(crate) database_away: bool,
+    /// Breakers that hold something back.
+    pub(crate) breakers: Vec<Breaker>,
 }
 
 /// Cheap to clone.
@@ -80,7 +92,8 @@ impl Statistics {
         if let Some(known) = self.younger_than(age_max) {
             return known;
         }
-        let (statistics, dead_letters) = tokio::join!(self.counts(), self.dead_letters());
+        let (statistics, dead_letters, breakers) =
+            tokio::join!(self.counts(), self.dead_letters(), self.breakers());
         let now_ms = clock::now_ms();
         let mut state = self.state();
         state.asked_at_ms = now_ms;
@@ -94,14 +107,28 @@ impl Statistics {
                 state.known.completed_per_second = state.rates.completed_per_second();
                 state.known.success_ratio = state.rates.success_ratio();
                 state.known.statistics = Some((Arc::new(statistics), now_ms));
+                state.known.database_away = false;
             }
-            Err(status) => tracing::debug!(%status, "no counts from the orchestrator"),
+            Err(status) => {
+                tracing::debug!(%status, "no counts from the orchestrator");
+                let reason = status.get_details_error_info().map(|info| info.reason);
+                state.known.database_away = reason.is_some_and(|it| it == STORE_FAILED);
+            }
+        }
+        match breakers {
+            Ok(breakers) => state.known.breakers = breakers,
+            Err(status) => tracing::debug!(%status, "no breakers from the retry engine"),
         }
         match dead_letters {
             Ok(open) => state.known.dead_letters_open = open,
             Err(status) => tracing::debug!(%status, "no counts from the retry engine"),
         }
         state.known.clone()
+    }
+
+    /// What is known, without asking.
+    pub(crate) fn known(&self) -> Known {
+        self.state().known.clone()
     }
 
     fn younger_than(&self, age_max: Duration) -> Option<Known> {
@@ -123,6 +150,13 @@ impl Statistics {
         };
         let mut client = self.retry_engine.clone();
         Ok(self.within(client.list_dead_letters(self.request(request))).await?.total)
+    }
+
+    async fn breakers(&self) -> Result<Vec<Breaker>, Status> {
+        let request =
+            ListBreakersRequest { page_size: BREAKERS_MAX, ..ListBreakersRequest::default() };
+        let mut client = self.retry_engine.clone();
+        Ok(self.within(client.list_breakers(self.request(request))).await?.breakers)
     }
 
     fn request<M>(&self, message: M) -> Request<M> {

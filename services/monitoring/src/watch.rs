@@ -1,16 +1,14 @@
 //! Streams to those who watch. Each ends when its reader goes or the service stops.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use planaria_proto::monitoring::v1::{Overview, WatchHealingsResponse, WatchOverviewResponse};
-use planaria_proto::types::v1::Healing;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use crate::error::Error;
+use crate::healings::Watch;
 use crate::overview::Overviews;
 
 /// Sends the overview at once, then whenever it changed.
@@ -30,13 +28,7 @@ pub(crate) async fn overview(
             () = readers.closed() => return,
             _ = ticks.tick() => {}
         }
-        let overview = match overviews.now(age_max).await {
-            Ok(overview) => overview,
-            Err(error) => {
-                let _gone = readers.send(Err(error.into())).await;
-                return;
-            }
-        };
+        let overview = overviews.now(age_max).await;
         // The time alone is no news.
         if last
             .as_ref()
@@ -52,9 +44,9 @@ pub(crate) async fn overview(
     }
 }
 
-/// Sends healings as they are told.
+/// Sends healings as they change. A reader that is slow gets them later.
 pub(crate) async fn healings(
-    mut told: broadcast::Receiver<Arc<[Healing]>>,
+    mut watch: Watch,
     readers: mpsc::Sender<Result<WatchHealingsResponse, Status>>,
     stop: CancellationToken,
 ) {
@@ -62,17 +54,9 @@ pub(crate) async fn healings(
         let healings = tokio::select! {
             () = stop.cancelled() => return,
             () = readers.closed() => return,
-            told = told.recv() => told,
+            healings = watch.next() => healings,
         };
-        let response = match healings {
-            Ok(healings) => Ok(WatchHealingsResponse { healings: healings.to_vec() }),
-            Err(broadcast::error::RecvError::Lagged(missed)) => {
-                Err(Error::ReaderTooSlow(missed).into())
-            }
-            Err(broadcast::error::RecvError::Closed) => return,
-        };
-        let last = response.is_err();
-        if readers.send(response).await.is_err() || last {
+        if readers.send(Ok(WatchHealingsResponse { healings })).await.is_err() {
             return;
         }
     }

@@ -42,13 +42,15 @@ impl NotificationService for Api {
         request: Request<SubscribeRequest>,
     ) -> Result<Response<Self::SubscribeStream>, Status> {
         let request = request.into_inner();
-        let permit = self.permit(request.types.len())?;
+        let filter = request.filter.unwrap_or_default();
+        let permit = self.permit(filter.types.len())?;
         let (delivered, start) = match request.cursor.as_str() {
             "" => (None, None),
             START => (None, Some(Start::Oldest)),
             cursor => {
                 let cursor = Cursor::read(cursor)?;
-                (Some(cursor), Some(Start::After(cursor.read_after())))
+                let start = cursor.read.start();
+                (Some(cursor), Some(start))
             }
         };
         // The seat is taken first: what happens while the own reading begins comes through it.
@@ -59,7 +61,7 @@ impl NotificationService for Api {
         }
         let (readers, stream) = mpsc::channel(self.config.unread_max.max(1));
         let subscription = Subscription {
-            filter: Filter { types: request.types, workflow: request.workflow_id },
+            filter: Filter::from(filter),
             seat,
             own,
             delivered,
@@ -75,6 +77,84 @@ impl NotificationService for Api {
             drop(permit);
         });
         Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn create_webhook(
+        &self,
+        _request: Request<planaria_proto::notification::v1::CreateWebhookRequest>,
+    ) -> Result<Response<planaria_proto::notification::v1::CreateWebhookResponse>, Status> {
+        Err(Status::unimplemented("soon"))
+    }
+
+    async fn list_webhooks(
+        &self,
+        _request: Request<planaria_proto::notification::v1::ListWebhooksRequest>,
+    ) -> Result<Response<planaria_proto::notification::v1::ListWebhooksResponse>, Status> {
+        Err(Status::unimplemented("soon"))
+    }
+
+    async fn get_webhook(
+        &self,
+        _request: Request<planaria_proto::notification::v1::GetWebhookRequest>,
+    ) -> Result<Response<planaria_proto::notification::v1::GetWebhookResponse>, Status> {
+        Err(Status::unimplemented("soon"))
+    }
+
+    async fn delete_webhook(
+        &self,
+        _request: Request<planaria_proto::notification::v1::DeleteWebhookRequest>,
+    ) -> Result<Response<planaria_proto::notification::v1::DeleteWebhookResponse>, Status> {
+        Err(Status::unimplemented("soon"))
+    }
+
+    async fn enable_webhook(
+        &self,
+        _request: Request<planaria_proto::notification::v1::EnableWebhookRequest>,
+    ) -> Result<Response<planaria_proto::notification::v1::EnableWebhookResponse>, Status> {
+        Err(Status::unimplemented("soon"))
+    }
+
+    async fn disable_webhook(
+        &self,
+        _request: Request<planaria_proto::notification::v1::DisableWebhookRequest>,
+    ) -> Result<Response<planaria_proto::notification::v1::DisableWebhookResponse>, Status> {
+        Err(Status::unimplemented("soon"))
+    }
+
+    async fn rotate_webhook_secret(
+        &self,
+        _request: Request<planaria_proto::notification::v1::RotateWebhookSecretRequest>,
+    ) -> Result<Response<planaria_proto::notification::v1::RotateWebhookSecretResponse>, Status>
+    {
+        Err(Status::unimplemented("soon"))
+    }
+
+    async fn test_webhook(
+        &self,
+        _request: Request<planaria_proto::notification::v1::TestWebhookRequest>,
+    ) -> Result<Response<planaria_proto::notification::v1::TestWebhookResponse>, Status> {
+        Err(Status::unimplemented("soon"))
+    }
+
+    async fn list_deliveries(
+        &self,
+        _request: Request<planaria_proto::notification::v1::ListDeliveriesRequest>,
+    ) -> Result<Response<planaria_proto::notification::v1::ListDeliveriesResponse>, Status> {
+        Err(Status::unimplemented("soon"))
+    }
+
+    async fn get_delivery(
+        &self,
+        _request: Request<planaria_proto::notification::v1::GetDeliveryRequest>,
+    ) -> Result<Response<planaria_proto::notification::v1::GetDeliveryResponse>, Status> {
+        Err(Status::unimplemented("soon"))
+    }
+
+    async fn resend_deliveries(
+        &self,
+        _request: Request<planaria_proto::notification::v1::ResendDeliveriesRequest>,
+    ) -> Result<Response<planaria_proto::notification::v1::ResendDeliveriesResponse>, Status> {
+        Err(Status::unimplemented("soon"))
     }
 }
 

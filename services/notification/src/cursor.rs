@@ -1,26 +1,30 @@
 //! Cursors: opaque to clients, places in the log to us.
 
+use planaria_log_tail::LogCursor;
 use planaria_proto::orchestrator::v1::LogPosition;
 
 use crate::error::Error;
 
 /// The first part of every cursor; another format gets another one.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 
 /// Behind an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cursor {
-    pub(crate) position: LogPosition,
-    /// Behind the event with this number in the record; none: behind the whole record.
-    pub(crate) index: Option<usize>,
+    /// Behind these records.
+    pub(crate) read: LogCursor,
+    /// And behind a part of the one that comes next in a log: its place, and the event's number.
+    pub(crate) part: Option<(LogPosition, usize)>,
 }
 
 impl Cursor {
-    pub(crate) fn write(self) -> String {
-        let LogPosition { log, seq } = self.position;
-        match self.index {
-            Some(index) => format!("{VERSION}.{log}.{seq}.{index}"),
-            None => format!("{VERSION}.{log}.{seq}"),
+    pub(crate) fn write(&self) -> String {
+        let read = &self.read;
+        match self.part {
+            Some((LogPosition { log, seq }, index)) => {
+                format!("{VERSION}.{read}.{log}-{seq}-{index}")
+            }
+            None => format!("{VERSION}.{read}"),
         }
     }
 
@@ -33,32 +37,25 @@ impl Cursor {
         if parts.next()? != VERSION {
             return None;
         }
-        let log = parts.next()?.parse().ok()?;
-        let seq = parts.next()?.parse().ok()?;
-        let index = parts.next().map(str::parse).transpose().ok()?;
-        let position = LogPosition { log, seq };
-        parts.next().is_none().then_some(Self { position, index })
-    }
-
-    /// Where reading goes on. Behind a part of a record, the record is read again.
-    pub(crate) fn read_after(self) -> LogPosition {
-        let LogPosition { log, seq } = self.position;
-        LogPosition { log, seq: seq.saturating_sub(u64::from(self.index.is_some())) }
+        let read: LogCursor = parts.next()?.parse().ok()?;
+        let part = match parts.next() {
+            Some(part) => {
+                let (position, index) = part.rsplit_once('-')?;
+                let (log, seq) = position.split_once('-')?;
+                let position = LogPosition { log: log.parse().ok()?, seq: seq.parse().ok()? };
+                Some((position, index.parse().ok()?))
+            }
+            None => None,
+        };
+        let sound = parts.next().is_none() && !read.is_empty();
+        sound.then_some(Self { read, part })
     }
 
     /// Whether the event with this place was delivered before the cursor was.
-    pub(crate) fn covers(self, position: LogPosition, index: usize) -> bool {
-        match order(position).cmp(&order(self.position)) {
-            std::cmp::Ordering::Less => true,
-            std::cmp::Ordering::Equal => self.index.is_none_or(|last| index <= last),
-            std::cmp::Ordering::Greater => false,
-        }
+    pub(crate) fn covers(&self, position: LogPosition, index: usize) -> bool {
+        self.read.covers(position)
+            || self.part.is_some_and(|(part, last)| part == position && index <= last)
     }
-}
-
-/// Positions in their order: logs are numbered as they begin.
-pub(crate) const fn order(position: LogPosition) -> (u64, u64) {
-    (position.log, position.seq)
 }
 
 #[cfg(test)]
@@ -69,22 +66,33 @@ mod tests {
 
     #[test]
     fn cursors_are_read_as_they_are_written() {
-        for index in [None, Some(0), Some(12)] {
-            let cursor = Cursor { position: AT, index };
+        for part in [None, Some((AT, 0)), Some((AT, 12))] {
+            let cursor = Cursor { read: LogCursor::behind(AT), part };
             assert_eq!(Cursor::read(&cursor.write()).unwrap(), cursor);
         }
-        for text in ["", "start", "1", "1.2", "2.2.7", "1.2.-7", "1.2.7.", "1.2.7.1.1", "1.a.7"] {
+        for text in [
+            "",
+            "start",
+            "2",
+            "2.",
+            "1.2.7",
+            "2.2",
+            "2.2--7",
+            "2.2-7.",
+            "2.2-7.1-1",
+            "2.2-7.1-1-1.",
+        ] {
             assert!(Cursor::read(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn a_cursor_covers_what_came_before_it() {
-        let whole = Cursor { position: AT, index: None };
-        let part = Cursor { position: AT, index: Some(1) };
+        let whole = Cursor { read: LogCursor::behind(AT), part: None };
+        let before = LogCursor::behind(AT).before(AT);
+        let part = Cursor { read: before, part: Some((AT, 1)) };
         let later = LogPosition { log: 3, seq: 1 };
         assert!(whole.covers(AT, 9) && part.covers(AT, 1) && !part.covers(AT, 2));
         assert!(part.covers(LogPosition { log: 2, seq: 6 }, 9) && !whole.covers(later, 0));
-        assert_eq!((whole.read_after().seq, part.read_after().seq), (7, 6));
     }
 }

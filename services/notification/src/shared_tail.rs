@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use planaria_log_tail::{LogTail, Start, TailSettings};
-use planaria_proto::orchestrator::v1::{LogPosition, LogRecord};
+use planaria_log_tail::{LogCursor, LogTail, Start, TailSettings};
+use planaria_proto::orchestrator::v1::LogRecord;
 use planaria_runtime::ServiceChannel;
 use tokio::sync::{broadcast, watch};
 use tokio::time::{sleep, timeout};
@@ -16,11 +16,11 @@ use crate::error::Error;
 /// A stretch of the log.
 #[derive(Debug)]
 pub(crate) struct Stretch {
-    /// It begins behind this position.
-    pub(crate) after: LogPosition,
+    /// It begins behind this.
+    pub(crate) after: LogCursor,
     pub(crate) records: Vec<LogRecord>,
     /// It ends here.
-    pub(crate) end: LogPosition,
+    pub(crate) end: LogCursor,
 }
 
 /// Cheap to clone.
@@ -34,7 +34,7 @@ pub(crate) struct SharedTail {
     /// How many are subscribed.
     wanted: watch::Sender<usize>,
     /// Up to where it was read; none while it is not read.
-    position: watch::Sender<Option<LogPosition>>,
+    position: watch::Sender<Option<LogCursor>>,
 }
 
 /// A place in the shared reading. It goes on while any is held.
@@ -42,7 +42,7 @@ pub(crate) struct SharedTail {
 pub(crate) struct Seat {
     pub(crate) stretches: broadcast::Receiver<Arc<Stretch>>,
     /// What is behind this comes, or has come, through `stretches`.
-    pub(crate) position: LogPosition,
+    pub(crate) position: LogCursor,
     wanted: watch::Sender<usize>,
 }
 
@@ -71,14 +71,14 @@ impl SharedTail {
         // Subscribed before the position is read: what lies between comes twice, not never.
         let mut seat = Seat {
             stretches: self.stretches.subscribe(),
-            position: LogPosition::default(),
+            position: LogCursor::default(),
             wanted: self.wanted.clone(),
         };
         let mut position = self.position.subscribe();
         let known = timeout(self.join_max, position.wait_for(Option::is_some)).await;
         match known {
             Ok(Ok(known)) => {
-                seat.position = known.unwrap_or_default();
+                seat.position = known.clone().unwrap_or_default();
                 Ok(seat)
             }
             _ => Err(Error::OrchestratorUnavailable("its log cannot be read".into())),
@@ -131,9 +131,10 @@ impl SharedTail {
                     continue;
                 }
             };
-            let after = self.position.send_replace(Some(batch.position));
+            let end = LogCursor::from(batch.position);
+            let after = self.position.send_replace(Some(end.clone()));
             if let Some(after) = after {
-                let stretch = Stretch { after, records: batch.records, end: batch.position };
+                let stretch = Stretch { after, records: batch.records, end };
                 // Nobody may be there in this moment, which is fine.
                 let _readers = self.stretches.send(Arc::new(stretch));
             }

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use planaria_log_tail::{LogTail, Start, TailSettings};
+use planaria_log_tail::{LogCursor, LogTail, Start, TailSettings};
 use planaria_proto::notification::v1::SubscribeResponse;
 use planaria_proto::notification::v1::subscribe_response::Delivery;
-use planaria_proto::orchestrator::v1::{LogPosition, LogRecord, log_record};
+use planaria_proto::orchestrator::v1::{LogPosition, LogRecord};
 use planaria_runtime::ServiceChannel;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use crate::cursor::{Cursor, order};
+use crate::cursor::Cursor;
 use crate::error::Error;
 use crate::events::{Draft, drafts};
 use crate::filter::Filter;
@@ -52,7 +52,7 @@ impl Source {
 
 /// What comes next.
 enum Next {
-    Own(Vec<LogRecord>, LogPosition),
+    Own(Vec<LogRecord>, LogCursor),
     Shared(Arc<Stretch>),
     Behind,
     Trimmed,
@@ -75,19 +75,19 @@ impl Subscription {
         // Everything up to here was read; none: nothing yet, from the oldest on.
         let mut seen = match &self.own {
             Some(own) => match own.start() {
-                Start::After(position) => Some(position),
+                Start::After(position) => Some(LogCursor::behind(position)),
                 Start::Oldest | Start::End => None,
             },
-            None => Some(self.seat.position),
+            None => Some(self.seat.position.clone()),
         };
         loop {
             match self.next().await {
                 Next::Own(records, end) => {
-                    self.deliver(&records, seen).await?;
-                    seen = Some(end);
+                    self.deliver(&records, seen.as_ref()).await?;
+                    seen.get_or_insert_default().advance_to(&end);
                 }
                 Next::Shared(stretch) => seen = self.take_shared(&stretch, seen).await?,
-                Next::Behind => self.fall_behind(seen),
+                Next::Behind => self.fall_behind(seen.as_ref()),
                 Next::Trimmed => {
                     let _gone = self.readers.send(Err(Error::CursorTooOld.into())).await;
                     return Ok(());
@@ -106,7 +106,7 @@ impl Subscription {
         let Some(own) = &mut self.own else { return shared(&mut self.seat).await };
         tokio::select! {
             read = own.next() => match read {
-                Ok(batch) => Next::Own(batch.records, batch.position),
+                Ok(batch) => Next::Own(batch.records, batch.position.into()),
                 Err(_trimmed) => Next::Trimmed,
             },
             next = shared(&mut self.seat) => next,
@@ -118,38 +118,41 @@ impl Subscription {
     async fn take_shared(
         &mut self,
         stretch: &Stretch,
-        seen: Option<LogPosition>,
-    ) -> Result<Option<LogPosition>, Gone> {
-        let joins = seen.is_some_and(|seen| order(stretch.after) <= order(seen));
-        if !joins {
+        seen: Option<LogCursor>,
+    ) -> Result<Option<LogCursor>, Gone> {
+        let Some(mut seen) = seen.clone().filter(|seen| seen.reaches(&stretch.after)) else {
             if self.own.is_none() {
-                self.fall_behind(seen);
+                self.fall_behind(seen.as_ref());
             }
             return Ok(seen);
-        }
+        };
         if self.own.take().is_some() {
             self.gauges.caught_up.inc();
         }
-        self.deliver(&stretch.records, seen).await?;
-        Ok(seen.map(|seen| if order(stretch.end) > order(seen) { stretch.end } else { seen }))
+        self.deliver(&stretch.records, Some(&seen)).await?;
+        seen.advance_to(&stretch.end);
+        Ok(Some(seen))
     }
 
-    fn fall_behind(&mut self, seen: Option<LogPosition>) {
+    fn fall_behind(&mut self, seen: Option<&LogCursor>) {
         if self.own.is_none() {
             self.gauges.fell_behind.inc();
-            self.own = Some(self.source.read(seen.map_or(Start::Oldest, Start::After)));
+            self.own = Some(self.source.read(seen.map_or(Start::Oldest, LogCursor::start)));
         }
     }
 
     /// Delivers the wanted events of records that were not seen before.
-    async fn deliver(&self, records: &[LogRecord], seen: Option<LogPosition>) -> Result<(), Gone> {
+    async fn deliver(&self, records: &[LogRecord], seen: Option<&LogCursor>) -> Result<(), Gone> {
         let mut deliveries = Vec::new();
+        let mut read = seen.cloned().unwrap_or_default();
         let wants_tasks = self.filter.wants_tasks();
         for record in records {
             let position = record.position.unwrap_or_default();
-            if seen.is_some_and(|seen| order(position) <= order(seen))
-                || !self.filter.wants_record(record)
-            {
+            if seen.is_some_and(|seen| seen.covers(position)) {
+                continue;
+            }
+            if !self.filter.wants_record(record) {
+                read.advance(position);
                 continue;
             }
             if wants_tasks {
@@ -161,39 +164,42 @@ impl Subscription {
                 if !self.wanted(&draft, position) {
                     continue;
                 }
-                let index = (Some(draft.index) != last).then_some(draft.index);
-                let cursor = Cursor { position, index }.write();
-                let event = Some(self.finished(draft, record).await);
-                deliveries.push(Delivery { cursor, event });
+                let index = draft.index;
+                let event = self.tasks.finish(draft, record).await;
+                if !self.filter.wants_text(&event) {
+                    continue;
+                }
+                let cursor = behind(&read, position, (Some(index) != last).then_some(index));
+                deliveries.push(Delivery { cursor: cursor.write(), event: Some(event) });
                 if deliveries.len() >= self.deliveries_max.max(1) {
                     self.send(std::mem::take(&mut deliveries)).await?;
                 }
             }
+            read.advance(position);
         }
         if deliveries.is_empty() { Ok(()) } else { self.send(deliveries).await }
     }
 
     fn wanted(&self, draft: &Draft, position: LogPosition) -> bool {
+        let delivered = self.delivered.as_ref();
         self.filter.wants_type(draft.kind())
-            && !self.delivered.is_some_and(|cursor| cursor.covers(position, draft.index))
-    }
-
-    async fn finished(
-        &self,
-        draft: Draft,
-        record: &LogRecord,
-    ) -> planaria_proto::types::v1::CloudEvent {
-        match (draft.frame, &record.body) {
-            (Some(frame), Some(log_record::Body::Workflow(workflow))) => {
-                let name = self.tasks.name(&workflow.workflow_id, frame).await;
-                draft.finish(Some(&name))
-            }
-            _ => draft.finish(None),
-        }
+            && !delivered.is_some_and(|cursor| cursor.covers(position, draft.index))
     }
 
     async fn send(&self, deliveries: Vec<Delivery>) -> Result<(), Gone> {
         self.gauges.delivered.inc_by(deliveries.len() as u64);
         self.readers.send(Ok(SubscribeResponse { deliveries })).await.map_err(|_| Gone)
+    }
+}
+
+/// The cursor behind an event of a record; without a number, behind the whole record.
+fn behind(read: &LogCursor, position: LogPosition, index: Option<usize>) -> Cursor {
+    match index {
+        Some(index) => Cursor { read: read.before(position), part: Some((position, index)) },
+        None => {
+            let mut read = read.clone();
+            read.advance(position);
+            Cursor { read, part: None }
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use planaria_proto::orchestrator::v1::{LogRecord, log_record};
+use planaria_proto::types::v1::CloudEvent;
 use planaria_proto::workflow::v1::GetWorkflowRequest;
 use planaria_proto::workflow::v1::history_event::Event;
 use planaria_proto::workflow::v1::workflow_service_client::WorkflowServiceClient;
@@ -16,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use tonic::{Code, Request, Status};
 
 use crate::config::Config;
+use crate::events::Draft;
 use crate::gauges::Gauges;
 
 /// By workflow and run.
@@ -91,6 +93,17 @@ impl Tasks {
                     sleep(self.pause).await;
                 }
             }
+        }
+    }
+
+    /// The event of a draft, with the name of its task.
+    pub(crate) async fn finish(&self, draft: Draft, record: &LogRecord) -> CloudEvent {
+        match (draft.frame, &record.body) {
+            (Some(frame), Some(log_record::Body::Workflow(workflow))) => {
+                let name = self.name(&workflow.workflow_id, frame).await;
+                draft.finish(Some(&name))
+            }
+            _ => draft.finish(None),
         }
     }
 

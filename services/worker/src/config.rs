@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use planaria_egress::EgressConfig;
 use serde::{Deserialize, Serialize};
-
-use crate::egress::EgressConfig;
 
 /// The section `[worker]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -7,16 +7,15 @@
 mod api;
 mod config;
 mod duration;
-mod egress;
 mod error;
 mod http;
 mod simulate;
 mod wiring;
 
 pub use config::{Config, HttpConfig, SimulateConfig};
-pub use egress::{EgressConfig, Network};
 pub use error::Error;
 pub use http::Http;
+pub use planaria_egress::{EgressConfig, Network};
 pub use simulate::Simulate;
 pub use wiring::build;
 

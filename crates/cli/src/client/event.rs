@@ -1,6 +1,8 @@
 //! `event`: follow what happens in the mesh, publish events to its workflows.
 
-use planaria_proto::notification::v1::{SubscribeRequest, subscribe_response::Delivery};
+use planaria_proto::notification::v1::{
+    EventFilter, SubscribeRequest, subscribe_response::Delivery,
+};
 use planaria_proto::types::v1::CloudEvent;
 use planaria_proto::workflow::v1::PublishEventRequest;
 use tonic::Status;
@@ -19,15 +21,44 @@ pub(crate) enum Command {
         /// Behind this cursor, or `start` for the oldest event kept; without it, from now on
         #[arg(long, default_value = "", value_name = "CURSOR")]
         from: String,
-        /// Only types that start with this; may be given several times
-        #[arg(long = "type", value_name = "PREFIX")]
-        types: Vec<String>,
-        /// Only of this workflow
-        #[arg(long, default_value = "", value_name = "ID")]
-        workflow: String,
+        #[command(flatten)]
+        filter: FilterArguments,
     },
     /// Publish an event to every workflow that listens to such
     Emit(EventArguments),
+}
+
+/// Which events are wanted.
+#[derive(Debug, clap::Args)]
+pub(crate) struct FilterArguments {
+    /// Only types that start with this; may be given several times
+    #[arg(long = "type", value_name = "PREFIX")]
+    types: Vec<String>,
+    /// Only of this namespace
+    #[arg(long, default_value = "")]
+    namespace: String,
+    /// Only of this workflow
+    #[arg(long, default_value = "", value_name = "ID")]
+    workflow: String,
+    /// Only of workflows of the definition with this name
+    #[arg(long, default_value = "", value_name = "NAME")]
+    definition: String,
+    /// Only those in whose subject or data this text occurs
+    #[arg(long, default_value = "")]
+    text: String,
+}
+
+impl FilterArguments {
+    /// The filter.
+    pub(super) fn into_filter(self) -> EventFilter {
+        EventFilter {
+            types: self.types,
+            namespace: self.namespace,
+            workflow_id: self.workflow,
+            definition: self.definition,
+            text: self.text,
+        }
+    }
 }
 
 /// A CloudEvent in arguments.
@@ -69,8 +100,8 @@ impl EventArguments {
 
 pub(crate) async fn execute(client: &Client, command: Command) -> Result<(), Error> {
     match command {
-        Command::Tail { from, types, workflow } => {
-            let request = SubscribeRequest { cursor: from, types, workflow_id: workflow };
+        Command::Tail { from, filter } => {
+            let request = SubscribeRequest { cursor: from, filter: Some(filter.into_filter()) };
             tail(client, request).await
         }
         Command::Emit(event) => emit(client, event).await,

@@ -54,13 +54,31 @@ pub const RULES: &[(&str, &[(&str, Rule)])] = &[
     (
         "planaria.monitoring.v1.MonitoringService",
         &[
+            ("GetDistribution", nested(Reader)),
             ("GetOverview", mesh_wide(Reader)),
+            ("GetSeries", nested(Reader)),
             ("ListHealings", nested(Reader)),
             ("WatchHealings", nested(Reader)),
             ("WatchOverview", mesh_wide(Reader)),
         ],
     ),
-    ("planaria.notification.v1.NotificationService", &[("Subscribe", nested(Reader))]),
+    (
+        "planaria.notification.v1.NotificationService",
+        &[
+            ("CreateWebhook", nested(Operator)),
+            ("DeleteWebhook", nested(Operator)),
+            ("DisableWebhook", nested(Operator)),
+            ("EnableWebhook", nested(Operator)),
+            ("GetDelivery", nested(Reader)),
+            ("GetWebhook", nested(Reader)),
+            ("ListDeliveries", nested(Reader)),
+            ("ListWebhooks", nested(Reader)),
+            ("ResendDeliveries", nested(Operator)),
+            ("RotateWebhookSecret", nested(Operator)),
+            ("Subscribe", nested(Reader)),
+            ("TestWebhook", nested(Operator)),
+        ],
+    ),
     (
         "planaria.orchestrator.v1.OrchestratorService",
         &[

@@ -1,6 +1,6 @@
 //! Healings are copied from the log, listed, and told as they happen.
 
-use planaria_fake_mesh::healing;
+use planaria_fake_mesh::{eventually, healing};
 use planaria_proto::monitoring::v1::{
     ListHealingsRequest, ListHealingsResponse, WatchHealingsRequest,
 };
@@ -8,7 +8,7 @@ use planaria_proto::types::v1::{Healing, HealingAction, Signal};
 use prost_types::{Duration, Timestamp};
 use tonic_types::StatusExt;
 
-use crate::scene::{Client, Scene, eventually, overview};
+use crate::scene::{Client, Scene, overview};
 
 /// A healing detected at a time; healed after so many milliseconds, if at all.
 fn detected(id: &str, incident: &str, at_ms: u64, healed_after_ms: Option<i32>) -> Healing {
@@ -46,7 +46,7 @@ async fn healings_are_told_twice_and_kept_once_over_any_restart() {
     let now_ms = planaria_runtime::clock::now_ms();
     let mut watch =
         client.clone().watch_healings(WatchHealingsRequest {}).await.unwrap().into_inner();
-    scene.mesh.push(healing(detected("h1", "w1", now_ms, None)));
+    scene.mesh().push(healing(detected("h1", "w1", now_ms, None)));
     let told = watch.message().await.unwrap().unwrap().healings;
     assert!(told[0].healed_at.is_none());
     let now = overview(&client).await;
@@ -54,7 +54,7 @@ async fn healings_are_told_twice_and_kept_once_over_any_restart() {
     let finding = "1 healing is under way: planaria healing list".to_owned();
     assert!(now.findings.contains(&finding), "{:?}", now.findings);
 
-    scene.mesh.push(healing(detected("h1", "w1", now_ms, Some(80))));
+    scene.mesh().push(healing(detected("h1", "w1", now_ms, Some(80))));
     let told = watch.message().await.unwrap().unwrap().healings;
     assert!(told[0].healed_at.is_some());
     let now = overview(&client).await;
@@ -63,7 +63,7 @@ async fn healings_are_told_twice_and_kept_once_over_any_restart() {
     assert_eq!((now.detected_after_p50, now.healed_after_p99), (span(20), span(80)));
 
     scene.kill().await;
-    scene.mesh.push(healing(detected("h2", "w1", now_ms + 1, Some(40))));
+    scene.mesh().push(healing(detected("h2", "w1", now_ms + 1, Some(40))));
     let client = scene.start().await;
     let all = eventually(|| async {
         let all = list(&client, ListHealingsRequest::default()).await.healings;
@@ -81,7 +81,7 @@ async fn healings_are_listed_newest_first_by_page_and_filter() {
     for number in 0..5_u64 {
         let incident = if number % 2 == 0 { "even" } else { "odd" };
         let id = format!("h{number}");
-        scene.mesh.push(healing(detected(&id, incident, 1_000 + number, Some(1))));
+        scene.mesh().push(healing(detected(&id, incident, 1_000 + number, Some(1))));
     }
     let all = ListHealingsRequest::default;
     eventually(|| async { (list(&client, all()).await.healings.len() == 5).then_some(()) }).await;

@@ -4,4 +4,6 @@
 
 mod healings;
 mod overview;
+mod replicas;
 mod scene;
+mod series;

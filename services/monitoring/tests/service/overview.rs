@@ -1,12 +1,13 @@
 //! The overview tells what is, and who is away since when.
 
+use planaria_fake_mesh::{PATIENCE, eventually};
 use planaria_proto::monitoring::v1::WatchOverviewRequest;
 use planaria_proto::orchestrator::v1::GetStatisticsResponse;
 use planaria_proto::orchestrator::v1::get_statistics_response::{PhaseCount, WaitingFunction};
 use planaria_proto::types::v1::Phase;
 use prost_types::Duration;
 
-use crate::scene::{PATIENCE, Scene, eventually, overview};
+use crate::scene::{Scene, overview};
 
 fn statistics() -> GetStatisticsResponse {
     let count = |phase: Phase, count| PhaseCount { phase: phase.into(), count };
@@ -30,7 +31,7 @@ fn statistics() -> GetStatisticsResponse {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_overview_tells_counts_and_findings() {
     let mut scene = Scene::new().await;
-    scene.mesh.state().statistics = statistics();
+    scene.mesh().state().statistics = statistics();
     let client = scene.start().await;
     let now = eventually(|| async {
         let now = overview(&client).await;
@@ -53,7 +54,7 @@ async fn the_overview_tells_counts_and_findings() {
 async fn who_goes_and_comes_back_is_seen() {
     let mut scene = Scene::new().await;
     let client = scene.start().await;
-    let address = scene.mesh.address().to_string();
+    let address = scene.mesh().address().to_string();
     let condition = || async {
         let services = overview(&client).await.services;
         let orchestrator = services.into_iter().find(|service| service.name == "orchestrator");
@@ -61,13 +62,13 @@ async fn who_goes_and_comes_back_is_seen() {
     };
     let up = eventually(|| async { condition().await.filter(|replica| replica.serving) }).await;
     assert_eq!(up.address, address);
-    scene.mesh.stop().await;
+    scene.mesh().stop().await;
     let down = eventually(|| async { condition().await.filter(|it| !it.serving) }).await;
     assert!(down.detail.contains("does not answer"), "{}", down.detail);
     let findings = overview(&client).await.findings;
     let expected = format!("orchestrator at {address} does not answer since ");
     assert!(findings[0].starts_with(&expected), "{findings:?}");
-    scene.mesh.restart().await;
+    scene.mesh().restart().await;
     let up = eventually(|| async { condition().await.filter(|replica| replica.serving) }).await;
     assert!(up.since.unwrap().seconds >= down.since.unwrap().seconds);
 }
@@ -90,7 +91,7 @@ async fn a_watched_overview_comes_when_it_changes_and_is_asked_for_once_for_all(
     }
     // Without workflows that ended: a rate falls from look to look, which is a change too.
     let changed = GetStatisticsResponse { workflows_completed: 0, ..statistics() };
-    scene.mesh.state().statistics = changed;
+    scene.mesh().state().statistics = changed;
     let changed = async {
         for watch in &mut watches {
             while watch.message().await.unwrap().unwrap().overview.unwrap().tasks_queued != 12 {}
@@ -98,8 +99,8 @@ async fn a_watched_overview_comes_when_it_changes_and_is_asked_for_once_for_all(
     };
     tokio::time::timeout(PATIENCE, changed).await.unwrap();
     // Nothing changes any more, so nothing comes; but all keep looking.
-    let before = scene.mesh.state().statistics_calls;
-    let look = scene.mesh.wait_until(|state| state.statistics_calls >= before + 3);
+    let before = scene.mesh().state().statistics_calls;
+    let look = scene.mesh().wait_until(|state| state.statistics_calls >= before + 3);
     tokio::select! {
         _ = watches[0].message() => panic!("nothing had changed"),
         looked = tokio::time::timeout(PATIENCE, look) => looked.unwrap(),

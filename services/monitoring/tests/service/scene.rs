@@ -4,10 +4,9 @@ use planaria_fake_mesh::{FakeOrchestrator, Stage};
 use planaria_monitoring::Config;
 use planaria_proto::monitoring::v1::monitoring_service_client::MonitoringServiceClient;
 use planaria_proto::monitoring::v1::{GetOverviewRequest, Overview};
-use planaria_runtime::StoreSettings;
-use tonic::transport::Channel;
+use planaria_runtime::{ReplicaChannel, StoreSettings};
 
-pub(crate) type Client = MonitoringServiceClient<Channel>;
+pub(crate) type Client = MonitoringServiceClient<ReplicaChannel>;
 
 pub(crate) struct Scene {
     stage: Stage,

@@ -8,6 +8,7 @@ use prost_types::Timestamp;
 use serde_json::{Value, json};
 
 use super::{emitted, kind, mesh};
+use crate::filter::namespace_of;
 
 /// An event that is complete but for the name of its task.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,8 +47,12 @@ pub(crate) fn drafts(record: &LogRecord) -> Vec<Draft> {
         Some(log_record::Body::Workflow(workflow)) => {
             let events = workflow.record.iter().flat_map(|record| &record.events);
             let at = workflow.record.as_ref().and_then(|history| history.at).or(record.at);
+            let first_seq = workflow.record.as_ref().map_or(0, |history| history.first_seq);
             events
-                .map(|event| of_workflow(workflow, event.event.as_ref()?, event.at.or(at)))
+                .zip(first_seq..)
+                .map(|(event, seq)| {
+                    of_workflow(workflow, event.event.as_ref()?, event.at.or(at), seq)
+                })
                 .collect()
         }
         Some(log_record::Body::Healing(healing)) => vec![Some(mesh::healing(healing))],
@@ -67,6 +72,8 @@ pub(super) enum Made {
         /// Of the task to name.
         frame: Option<u32>,
         at: Option<Timestamp>,
+        /// Its number in the history of its workflow, if it has one.
+        seq: Option<u64>,
     },
     /// An event of a workflow's own.
     Emitted(CloudEvent),
@@ -82,14 +89,17 @@ fn draft(record: &LogRecord, position: LogPosition, index: usize, made: Made) ->
             }
             Draft { index, frame: None, event, data: None }
         }
-        Made::Ours { kind, subject, data, frame, at } => {
+        Made::Ours { kind, subject, data, frame, at, seq } => {
+            // To be ordered as text, as the extension of CloudEvents wants it.
+            let sequence = seq.map(|seq| ("sequence".to_owned(), format!("{seq:020}")));
             let event = CloudEvent {
                 id,
-                source: format!("/namespaces/{}", record.namespace),
+                source: format!("/namespaces/{}", namespace_of(record)),
                 spec_version: "1.0".into(),
                 r#type: kind.into(),
                 time: at.or(record.at),
                 subject,
+                extensions: sequence.into_iter().collect(),
                 ..CloudEvent::default()
             };
             Draft { index, frame, event, data: Some(data) }
@@ -97,7 +107,12 @@ fn draft(record: &LogRecord, position: LogPosition, index: usize, made: Made) ->
     }
 }
 
-fn of_workflow(workflow: &WorkflowRecord, event: &Event, at: Option<Timestamp>) -> Option<Made> {
+fn of_workflow(
+    workflow: &WorkflowRecord,
+    event: &Event,
+    at: Option<Timestamp>,
+    seq: u64,
+) -> Option<Made> {
     let name = qualified_name(workflow);
     let time = at.map(|at| at.to_string());
     let (kind, data, frame) = match event {
@@ -141,7 +156,8 @@ fn of_workflow(workflow: &WorkflowRecord, event: &Event, at: Option<Timestamp>) 
         Event::EventEmitted(emitted) => return emitted::event(&emitted.event).map(Made::Emitted),
         event => of_task(event, &name, time.as_deref())?,
     };
-    Some(Made::Ours { kind, subject: workflow.workflow_id.clone(), data, frame, at })
+    let (subject, seq) = (workflow.workflow_id.clone(), Some(seq));
+    Some(Made::Ours { kind, subject, data, frame, at, seq })
 }
 
 fn of_task(

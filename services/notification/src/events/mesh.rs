@@ -36,6 +36,7 @@ pub(super) fn healing(healing: &Healing) -> Made {
         data: without_nothing(data),
         frame: None,
         at: healing.healed_at.or(healing.detected_at),
+        seq: None,
     }
 }
 
@@ -57,6 +58,7 @@ pub(super) fn session(change: &SessionChange) -> Made {
         data: without_nothing(data),
         frame: None,
         at: None,
+        seq: None,
     }
 }
 

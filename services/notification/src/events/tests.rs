@@ -51,8 +51,10 @@ fn lifecycle_events_have_the_data_of_the_language() {
     // Named by their place, also where a fact between them makes no event.
     let ids: Vec<_> = events.iter().map(|event| event.id.as_str()).collect();
     assert_eq!(ids, ["2-9-0", "2-9-1", "2-9-3"]);
+    let numbers: Vec<_> = events.iter().map(|event| event.extensions["sequence"].clone()).collect();
+    assert_eq!(numbers, [1, 2, 4].map(|number| format!("{number:020}")));
     let started = &events[0];
-    assert_eq!((started.source.as_str(), started.subject.as_str()), ("/namespaces/default", "w1"));
+    assert_eq!((started.source.as_str(), started.subject.as_str()), ("/namespaces/shop", "w1"));
     assert_eq!(started.spec_version, "1.0");
     assert_eq!(started.time.unwrap().seconds, 1_700_000_000);
     let expected = json!({

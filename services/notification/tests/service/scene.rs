@@ -7,11 +7,7 @@ use planaria_proto::notification::v1::subscribe_response::Delivery;
 use planaria_proto::notification::v1::{EventFilter, SubscribeRequest, SubscribeResponse};
 use planaria_proto::workflow::v1::history_event::Event;
 use planaria_proto::workflow::v1::{TaskCompleted, TaskStarted, WorkflowStarted};
-use planaria_runtime::{Deps, ReplicaChannel, ServerLimits};
-use tempfile::TempDir;
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use planaria_runtime::{ReplicaChannel, StoreSettings};
 use tonic::{Status, Streaming};
 
 pub(crate) type Client = NotificationServiceClient<ReplicaChannel>;

@@ -1,10 +1,11 @@
 //! Events reach their readers: all, in order, from where they want.
 
-use planaria_fake_mesh::session_opened;
+use planaria_fake_mesh::{PATIENCE, session_opened};
+use planaria_proto::notification::v1::EventFilter;
 use planaria_proto::workflow::v1::{TaskRun, Workflow};
 use tonic_types::StatusExt;
 
-use crate::scene::{PATIENCE, Scene, subscribe};
+use crate::scene::{Scene, subscribe, subscribe_by};
 
 fn reason(status: &tonic::Status) -> String {
     status.get_details_error_info().unwrap().reason
@@ -65,8 +66,8 @@ async fn readers_that_were_behind_join_the_others_without_a_gap() {
         scene.workflow_starts(&format!("new-{number}"));
         if number % 50 == 0 {
             // The stream is broken under both.
-            scene.mesh.stop().await;
-            scene.mesh.restart().await;
+            scene.mesh().stop().await;
+            scene.mesh().restart().await;
         }
     }
     let expected: Vec<_> =
@@ -81,7 +82,7 @@ async fn tasks_are_named_also_where_their_start_was_not_read() {
     let client = scene.start().await;
     let run = |frame| TaskRun { frame, reference: format!("/do/{frame}"), ..TaskRun::default() };
     let workflow = Workflow { tasks: vec![run(7)], ..Workflow::default() };
-    scene.mesh.state().workflows.insert("unread".into(), workflow);
+    scene.mesh().state().workflows.insert("unread".into(), workflow);
     let mut reader =
         subscribe(&client, "", &["io.serverlessworkflow.task.completed"]).await.unwrap();
     scene.workflow_starts("read");
@@ -96,20 +97,48 @@ async fn tasks_are_named_also_where_their_start_was_not_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn events_are_filtered_by_namespace_workflow_definition_and_text() {
+    let mut scene = Scene::new().await;
+    let client = scene.start().await;
+    let named = |text: &str| text.to_owned();
+    let filters = [
+        EventFilter { namespace: named("shop"), ..EventFilter::default() },
+        EventFilter { definition: named("order"), ..EventFilter::default() },
+        EventFilter { workflow_id: named("w2"), ..EventFilter::default() },
+        EventFilter { text: named("W2.SHOP"), ..EventFilter::default() },
+        EventFilter { namespace: named("other"), ..EventFilter::default() },
+    ];
+    let mut readers = Vec::new();
+    for filter in filters {
+        readers.push(subscribe_by(&client, "", filter).await.unwrap());
+    }
+    scene.mesh().push(session_opened("w"));
+    scene.workflow_starts("w1");
+    scene.workflow_starts("w2");
+    let expected = [["1-2-0", "1-2-1"], ["1-2-0", "1-2-1"], ["1-3-0", "1-3-1"], ["1-3-0", "1-3-1"]];
+    for (reader, expected) in readers.iter_mut().zip(expected) {
+        let ids: Vec<_> = reader.take(2).await.into_iter().map(|(id, _)| id).collect();
+        assert_eq!(ids, expected);
+    }
+    let nothing = tokio::time::timeout(std::time::Duration::ZERO, readers[4].next()).await;
+    assert!(nothing.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_read_while_nobody_is_subscribed() {
     let mut scene = Scene::new().await;
     let client = scene.start().await;
     let first = subscribe(&client, "", &[]).await.unwrap();
     let second = subscribe(&client, "", &[]).await.unwrap();
     // One reading for both.
-    assert_eq!(scene.mesh.state().log_streams, 1);
+    assert_eq!(scene.mesh().state().log_streams, 1);
     drop((first, second));
-    let let_go = scene.mesh.wait_until(|state| state.log_streams_open == 0);
+    let let_go = scene.mesh().wait_until(|state| state.log_streams_open == 0);
     tokio::time::timeout(PATIENCE, let_go).await.unwrap();
     let mut third = subscribe(&client, "", &[]).await.unwrap();
-    scene.mesh.push(session_opened("w"));
+    scene.mesh().push(session_opened("w"));
     assert_eq!(third.take(1).await[0].1, "dev.planaria.worker.joined.v1");
-    assert_eq!(scene.mesh.state().log_streams, 2);
+    assert_eq!(scene.mesh().state().log_streams, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,12 +156,12 @@ async fn what_cannot_be_subscribed_to_is_refused_with_a_reason() {
     for number in 0..4 {
         scene.workflow_starts(&format!("w{number}"));
     }
-    scene.mesh.trim_before(4);
-    assert_eq!(refused("1.1.1").await, "CURSOR_TOO_OLD");
-    let kept = subscribe(&client, "1.1.3", &[]).await.unwrap();
+    scene.mesh().trim_before(4);
+    assert_eq!(refused("2.1-1").await, "CURSOR_TOO_OLD");
+    let kept = subscribe(&client, "2.1-3", &[]).await.unwrap();
     assert_eq!(refused("").await, "TOO_MANY_SUBSCRIBERS");
     drop(kept);
-    scene.mesh.stop().await;
+    scene.mesh().stop().await;
     let unavailable = async {
         // The one seat is free when the service has seen its reader go.
         while refused("start").await != "ORCHESTRATOR_UNAVAILABLE" {}

@@ -34,14 +34,13 @@ impl Engine {
             task: task.to_owned(),
             lost_attempt: loss.attempt,
             lost_worker: loss.worker.clone(),
-            new_attempt: 0,
-            new_worker: String::new(),
             signal_at: Some(timestamp(loss.signal_at_ms)),
             detected_at: Some(timestamp(now_ms)),
             healed_at: healed_at_ms.map(timestamp),
             detected_after: Some(duration(now_ms.saturating_sub(loss.signal_at_ms))),
             healed_after: healed_at_ms
                 .map(|healed| duration(healed.saturating_sub(loss.signal_at_ms))),
+            ..Healing::default()
         };
         self.gathering.writes.push(Write::Healing(Box::new(healing.clone())));
         if !quarantined {

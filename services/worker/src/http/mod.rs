@@ -6,16 +6,16 @@
 mod arguments;
 mod response;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use planaria_egress::{Clients, Denied, Egress};
 use planaria_sdk::{COMMUNICATION, Context, TIMEOUT, TaskError, WorkerBuilder};
-use reqwest::{Client, Request, redirect};
+use reqwest::{Client, Request};
 use serde_json::Value;
 
 use self::arguments::Arguments;
 use crate::HttpConfig;
-use crate::egress::Egress;
 
 /// The function, with its connections; cheap to clone.
 #[derive(Debug, Clone)]
@@ -26,20 +26,17 @@ pub struct Http {
 #[derive(Debug)]
 struct Inner {
     config: HttpConfig,
-    egress: Egress,
-    /// Made with the first call: an idle worker needs none. The one without TLS works on machines
-    /// that have no root certificates.
-    plain: OnceLock<Client>,
-    secure: OnceLock<Client>,
+    clients: Clients,
 }
 
 impl Http {
     /// The function with these settings.
     #[must_use]
     pub fn new(config: HttpConfig) -> Self {
+        let connect_max = Duration::from_millis(config.connect_ms_max);
         let egress = Egress::new(config.egress.clone());
-        let (plain, secure) = (OnceLock::new(), OnceLock::new());
-        Self { inner: Arc::new(Inner { config, egress, plain, secure }) }
+        let clients = Clients::new(egress, connect_max, config.connections_idle_max);
+        Self { inner: Arc::new(Inner { config, clients }) }
     }
 
     /// Adds the function to a worker.
@@ -76,34 +73,13 @@ impl Http {
 
     fn check(&self, request: &Request) -> Result<(), TaskError> {
         let host = request.url().host_str().unwrap_or_default();
-        self.inner.egress.check_host(host).map_err(|denied| denied_error(&denied.to_string()))
+        self.inner.clients.check_host(host).map_err(|denied| denied_error(&denied.to_string()))
     }
 }
 
 impl Inner {
     fn client(&self, uri: &str) -> Result<&Client, TaskError> {
-        let secure = uri.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"));
-        let cell = if secure { &self.secure } else { &self.plain };
-        if let Some(client) = cell.get() {
-            return Ok(client);
-        }
-        // Losing this race costs a client, nothing else.
-        let client = self.build(secure)?;
-        Ok(cell.get_or_init(|| client))
-    }
-
-    fn build(&self, secure: bool) -> Result<Client, TaskError> {
-        // The first one stays; whoever installed it chose it.
-        let _first = rustls::crypto::ring::default_provider().install_default();
-        let builder = Client::builder()
-            .user_agent(concat!("planaria/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .dns_resolver(Arc::new(self.egress.clone()))
-            .connect_timeout(Duration::from_millis(self.config.connect_ms_max))
-            .pool_max_idle_per_host(self.config.connections_idle_max);
-        let builder = if secure { builder } else { builder.tls_certs_only([]) };
-        builder.build().map_err(|error| {
+        self.clients.of(uri).map_err(|error| {
             let error = TaskError::from(error);
             TaskError::permanent(error.detail()).with_title("TLS is not set up on this machine")
         })
@@ -120,12 +96,12 @@ fn denied_error(detail: &str) -> TaskError {
 
 /// The exchange broke: the other side may be back soon.
 fn failed(error: &reqwest::Error) -> TaskError {
+    if let Some(denied) = Denied::cause_of(error) {
+        return denied_error(&denied.to_string());
+    }
     let mut detail = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
-        if let Some(denied) = error.downcast_ref::<crate::egress::Denied>() {
-            return denied_error(&denied.to_string());
-        }
         detail.push_str(": ");
         detail.push_str(&error.to_string());
         cause = error.source();
