@@ -10,7 +10,6 @@ mod convert;
 mod definitions;
 mod engine;
 mod error;
-#[allow(dead_code, reason = "who hands out tasks does not ask yet")]
 mod gates;
 mod log;
 mod meters;

@@ -19,8 +19,9 @@ use crate::api::route::Peers;
 use crate::api::{Api, MESSAGE_BYTES_MAX};
 use crate::config::Config;
 use crate::definitions::Definitions;
-use crate::engine::Parts;
+use crate::engine::{Command, Parts};
 use crate::error::Error;
+use crate::gates::Gates;
 use crate::meters::Meters;
 use crate::shards::{Keeper, Shards, Workshop};
 use crate::store::{Holder, Shard, ShardRegistry, SqliteShardRegistry};
@@ -38,6 +39,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let shards = Shards::new(Duration::from_millis(config.shard_wait_ms_max));
     let definitions = Arc::new(Definitions::new(store.clone(), config.document_bytes_max));
     let tokens = Tokens::new(&store.token_secret().await?);
+    let gates = Gates::default();
     let (requests, under_way) = mpsc::channel(1);
     let (ended_sessions, ended) = mpsc::unbounded_channel();
     let shop = Shop {
@@ -46,6 +48,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         definitions: definitions.clone(),
         tokens: tokens.clone(),
         expressions: expressions()?,
+        gates: gates.clone(),
         meters: Meters::new(&service.metrics),
         ended_sessions,
     };
@@ -64,8 +67,10 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     add_routes(&mut service, &api);
     let holder = Holder { id: Uuid::now_v7().to_string(), address: deps.address.clone() };
     let readiness = service.health.part("shard");
-    let keeper = Keeper::new(registry, shards, holder, config, shop.open(), readiness);
+    let keeper = Keeper::new(registry, shards.clone(), holder, config, shop.open(), readiness);
     service.spawn("engines", keeper.run(deps.stop.clone(), under_way));
+    service.spawn("gates", gates.clone().follow(deps.directory.clone(), deps.stop.clone()));
+    service.spawn("freed", look_when_freed(gates, shards.clone(), deps.stop.clone()));
     service.spawn("forget-sessions", forget_sessions(ended, deps.directory, deps.stop));
     Ok(service)
 }
@@ -89,6 +94,7 @@ struct Shop {
     definitions: Arc<Definitions>,
     tokens: Tokens,
     expressions: Arc<ExpressionPool>,
+    gates: Gates,
     meters: Meters,
     ended_sessions: mpsc::UnboundedSender<(Uuid, bool)>,
 }
@@ -104,6 +110,7 @@ impl Shop {
             tokens: self.tokens.clone(),
             tail: tail.clone(),
             expressions: self.expressions.clone(),
+            gates: self.gates.clone(),
             meters: self.meters.clone(),
             ended_sessions: self.ended_sessions.clone(),
         })
@@ -122,6 +129,20 @@ fn add_routes(service: &mut Service, api: &Api) {
         .add_service(workflows)
         .add_service(tasks)
         .add_service(internal);
+}
+
+/// Has the engines look at what waits, whenever the retry engine lets something through again.
+async fn look_when_freed(gates: Gates, shards: Shards, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = gates.freed() => {}
+            () = stop.cancelled() => return,
+        }
+        for local in shards.here() {
+            // An engine that ends has nothing to hand out.
+            drop(local.engine.send(Command::Look).await);
+        }
+    }
 }
 
 /// Tells the failure detector which sessions are over. If it does not hear it, it learns with the

@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Verdicts(Vec<VerdictItem>),
     /// Decisions of the retry engine; answers which applied.
     Decide(Vec<(RetryDecision, Reply<()>)>),
+    /// Something that was held back may go through: look at what waits.
+    Look,
     /// Counts.
     Statistics(Reply<Box<Statistics>>),
 }

@@ -13,6 +13,7 @@ use super::entry::{Entry, Mail, MailKind, Slot};
 use super::route::{Rank, Route};
 use super::session::{NOT_SENT, Running, Session};
 use crate::convert::{self, attempt};
+use crate::gates::Admission;
 use crate::store::{TaskKey, TaskRow, TaskState};
 use crate::token::{Claims, attempt_id, parse_attempt_id};
 
@@ -28,6 +29,11 @@ impl Engine {
         let route = self.routes.get(&row.queue, &row.function);
         let nobody_waits = route.is_none_or(|route| route.waiting.is_empty());
         let session = if nobody_waits { self.best_session(route, row, avoid) } else { None };
+        let session = session.filter(|_| {
+            let gates = &self.parts.gates;
+            let (namespace, function) = (&row.namespace, &row.function);
+            gates.admit(namespace, function, row.destination.as_deref()) != Admission::Held
+        });
         match session {
             Some(session) => self.assign(entry, frame, session),
             None => {
@@ -68,7 +74,12 @@ impl Engine {
     /// Gives a session the first waiting task that it may take. Whether there was one.
     fn fill_one(&mut self, id: Uuid) -> bool {
         let Some((queue, function, rank)) = self.next_for(id) else { return false };
-        self.routes.take(&queue, &function, &rank);
+        let Some(waiting) = self.routes.take(&queue, &function, &rank) else { return false };
+        let destination = waiting.destination.as_deref();
+        if self.parts.gates.admit(&waiting.namespace, &function, destination) == Admission::Held {
+            self.routes.put_back(&queue, &function, rank, waiting);
+            return false;
+        }
         let key = rank.2;
         let Some(session) = self.sessions.get_mut(&id) else { return false };
         session.running.insert(key, Running { attempt: 0, since_ms: now_ms(), missed: 0 });
@@ -105,8 +116,10 @@ impl Engine {
         route: &'a Route,
     ) -> Option<&'a Rank> {
         let looked_at = route.waiting.iter().take(LOOKED_AT_MAX);
+        let gates = &self.parts.gates;
         let mut fitting = looked_at.filter(|(_, waiting)| {
             fits(session, function, waiting.version.as_deref(), waiting.labels.as_deref())
+                && gates.passes(&waiting.namespace, function, waiting.destination.as_deref())
         });
         fitting
             .find(|(_, waiting)| {
@@ -183,7 +196,7 @@ impl Engine {
                     session: id.to_string(),
                     started_at_ms: now_ms,
                     function: row.function.clone(),
-                    destination: destination_of(entry, row),
+                    destination: row.destination.clone(),
                     failures: row.failures,
                 })),
             };
@@ -261,14 +274,6 @@ pub(super) const fn call_of(kind: &Kind) -> Option<&Call> {
         Kind::Call(call) => Some(call),
         _ => None,
     }
-}
-
-/// The far side that a task's function calls, where its arguments name one.
-pub(super) fn destination_of(entry: &Entry, row: &TaskRow) -> Option<String> {
-    let frame = entry.workflow.frames.get(&row.key.frame)?;
-    let FrameState::Call { arguments } = &frame.state else { return None };
-    let arguments = arguments.as_ref().unwrap_or(&frame.input);
-    crate::gates::destination(&row.function, arguments.as_bytes())
 }
 
 /// A JSON document as a payload; the empty content type means JSON.

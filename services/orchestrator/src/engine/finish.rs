@@ -1,6 +1,6 @@
 //! A decided step to what is written: rows, timers, listeners, history.
 
-use planaria_kernel::definition::Kind;
+use planaria_kernel::definition::{Call, Kind};
 use planaria_kernel::workflow::{Effect, Fact, FrameId, FrameState, Timer};
 use planaria_proto::types::v1::Phase;
 use planaria_runtime::clock::now_ms;
@@ -164,6 +164,8 @@ impl Engine {
             latest_start_ms: 0,
             checkpoint: None,
             healing: None,
+            namespace: entry.definition.key.namespace.clone(),
+            destination: destination(entry, frame, call),
         };
         entry.tasks.insert(frame, row);
         changed.tasks.insert(frame);
@@ -391,4 +393,12 @@ impl Engine {
             self.write_step(entry, id, (&[], now_ms()), Changed::default());
         }
     }
+}
+
+/// The far side that a task's function calls, if its arguments name one.
+fn destination(entry: &Entry, frame: FrameId, call: &Call) -> Option<String> {
+    let frame = entry.workflow.frames.get(&frame)?;
+    let FrameState::Call { arguments } = &frame.state else { return None };
+    let arguments = arguments.as_ref().unwrap_or(&frame.input);
+    crate::gates::destination(&call.function, arguments.as_bytes())
 }

@@ -33,6 +33,7 @@ use uuid::Uuid;
 
 use crate::config::Config;
 use crate::definitions::Definitions;
+use crate::gates::Gates;
 use crate::log::LogTail;
 use crate::meters::Meters;
 use crate::store::{Shard, StoreError, TaskKey, WorkflowStore};
@@ -66,6 +67,8 @@ pub(crate) struct Parts {
     pub tail: LogTail,
     /// Evaluates what is not provably bounded.
     pub expressions: Arc<planaria_dsl::ExpressionPool>,
+    /// What the retry engine holds back.
+    pub gates: Gates,
     /// What is counted.
     pub(crate) meters: Meters,
     /// Who is told that a session is over.

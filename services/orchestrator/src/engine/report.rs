@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Engine;
 use super::command::{Outcome, Reply, RetryVerdict};
-use super::dispatch::{call_of, destination_of, reference};
+use super::dispatch::{call_of, reference};
 use super::entry::{Entry, Loss, Settle, Work};
 use crate::error::Error;
 use crate::store::{TaskKey, TaskRow, TaskState};
@@ -30,7 +30,7 @@ impl Engine {
             return;
         }
         let row = &entry.tasks[&frame];
-        let execution = self.execution(entry, row);
+        let execution = self.execution(row);
         let mut work = Work { reply, ..Work::default() };
         let input = match outcome {
             Outcome::Output(output) => {
@@ -106,7 +106,7 @@ impl Engine {
         of_task.or_else(of_function).unwrap_or_else(|| crate::convert::attempt::policy_from(None))
     }
 
-    pub(super) fn execution(&self, entry: &Entry, row: &TaskRow) -> Execution {
+    pub(super) fn execution(&self, row: &TaskRow) -> Execution {
         let session = row.session.and_then(|id| self.sessions.get(&id));
         Execution {
             attempt: row.attempt,
@@ -114,7 +114,7 @@ impl Engine {
             session: row.session.map(|id| id.to_string()).unwrap_or_default(),
             started_at_ms: row.since_ms,
             function: row.function.clone(),
-            destination: destination_of(entry, row),
+            destination: row.destination.clone(),
             failures: row.failures,
         }
     }
@@ -151,7 +151,7 @@ impl Engine {
             charged && (losses >= losses_max && row.lost_workers.len() >= 2 || losses >= alone_max);
         let lost_workers = row.lost_workers.join(", ");
         let row = &entry.tasks[&frame];
-        let execution = Execution { worker: loss.worker.clone(), ..self.execution(entry, row) };
+        let execution = Execution { worker: loss.worker.clone(), ..self.execution(row) };
         let action = if poison { HealingAction::Quarantined } else { HealingAction::Rerun };
         let healing = self.open_healing(row, &task, &loss, action);
         let mut work = Work { reply, ..Work::default() };

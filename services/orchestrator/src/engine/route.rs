@@ -28,6 +28,10 @@ pub(crate) type Rank = (Reverse<i32>, u64, TaskKey);
 
 /// A task that waits.
 pub(crate) struct Waiting {
+    /// The namespace it is of.
+    pub(crate) namespace: String,
+    /// The far side that it will call.
+    pub(crate) destination: Option<String>,
     /// The version it asks for.
     pub(crate) version: Option<String>,
     /// Labels that the worker must carry, as JSON.
@@ -59,7 +63,13 @@ impl Routes {
 
     /// A task waits. Answers the sessions that may take it.
     pub(crate) fn add(&mut self, row: &TaskRow, avoid: Option<String>) -> Vec<Uuid> {
-        let waiting = Waiting { version: row.version.clone(), labels: row.labels.clone(), avoid };
+        let waiting = Waiting {
+            namespace: row.namespace.clone(),
+            destination: row.destination.clone(),
+            version: row.version.clone(),
+            labels: row.labels.clone(),
+            avoid,
+        };
         let route = self.entry(&row.queue, &row.function);
         let sessions = route.sessions.clone();
         if route.waiting.insert(rank(row), waiting).is_none() {
@@ -77,12 +87,17 @@ impl Routes {
         }
     }
 
-    /// A task at a rank does not wait any more.
-    pub(crate) fn take(&mut self, queue: &str, function: &str, rank: &Rank) {
-        let functions = self.queues.get_mut(queue);
-        let route = functions.and_then(|functions| functions.get_mut(function));
-        if route.is_some_and(|route| route.waiting.remove(rank).is_some()) {
-            self.waiting -= 1;
+    /// Takes a task at a rank out.
+    pub(crate) fn take(&mut self, queue: &str, function: &str, rank: &Rank) -> Option<Waiting> {
+        let waiting = self.queues.get_mut(queue)?.get_mut(function)?.waiting.remove(rank)?;
+        self.waiting -= 1;
+        Some(waiting)
+    }
+
+    /// Puts a task back that was taken out.
+    pub(crate) fn put_back(&mut self, queue: &str, function: &str, rank: Rank, waiting: Waiting) {
+        if self.entry(queue, function).waiting.insert(rank, waiting).is_none() {
+            self.waiting += 1;
         }
     }
 

@@ -57,6 +57,7 @@ impl Engine {
                     self.deliver(task.workflow, Mail::answered(kind, reply));
                 }
             }
+            Command::Look => self.hungry.extend(self.sessions.keys().copied()),
             Command::Statistics(reply) => {
                 let _ = reply.send(Ok(Box::new(self.statistics())));
             }

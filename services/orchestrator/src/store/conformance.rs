@@ -78,6 +78,8 @@ pub(super) fn task(workflow: Uuid, frame: u32, state: TaskState) -> TaskRow {
         latest_start_ms: 88,
         checkpoint: Some(Bytes::from_static(b"[1]")),
         healing: Some("h".to_owned()),
+        namespace: "test".to_owned(),
+        destination: Some("example.org:80".to_owned()),
     }
 }
 

@@ -68,6 +68,8 @@ pub(crate) struct PhaseChange {
 pub(crate) struct TaskRow {
     /// The workflow and the frame in it.
     pub key: TaskKey,
+    /// The namespace of the workflow's definition.
+    pub namespace: String,
     /// Where it stands.
     pub state: TaskState,
     /// The queue it waits in.
@@ -76,6 +78,8 @@ pub(crate) struct TaskRow {
     pub function: String,
     /// The function's version, `None` for any.
     pub version: Option<String>,
+    /// The far side that the function calls, where its arguments name one.
+    pub destination: Option<String>,
     /// Labels that the worker must carry, as JSON; `None` = none.
     pub labels: Option<String>,
     /// Higher runs earlier.

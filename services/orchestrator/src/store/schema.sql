@@ -69,6 +69,9 @@ CREATE TABLE tasks (
     latest_start_ms INTEGER NOT NULL,
     checkpoint BLOB,
     healing TEXT,
+    namespace TEXT NOT NULL,
+    -- The far side that the function calls, if its arguments name one.
+    destination TEXT,
     PRIMARY KEY (workflow_id, frame)
 ) STRICT, WITHOUT ROWID;
 

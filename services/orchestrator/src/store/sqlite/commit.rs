@@ -330,7 +330,7 @@ const LOG: ManyRows = ManyRows { before: "INSERT INTO log VALUES ", columns: 7, 
 const WORKFLOWS: ManyRows =
     ManyRows { before: "INSERT INTO workflows VALUES ", columns: 10, after: "" };
 const TASKS: ManyRows =
-    ManyRows { before: "INSERT OR REPLACE INTO tasks VALUES ", columns: 17, after: "" };
+    ManyRows { before: "INSERT OR REPLACE INTO tasks VALUES ", columns: 19, after: "" };
 const TASKS_GONE: ManyRows = ManyRows {
     before: "DELETE FROM tasks WHERE (workflow_id, frame) IN (VALUES ",
     columns: 2,
@@ -417,5 +417,7 @@ fn bind_task(row: &&TaskRow, to: &mut SqliteArguments) -> Bound {
     to.add(row.since_ms as i64)?;
     to.add(row.latest_start_ms as i64)?;
     to.add(row.checkpoint.as_ref().map(|checkpoint| checkpoint.to_vec()))?;
-    to.add(row.healing.clone())
+    to.add(row.healing.clone())?;
+    to.add(row.namespace.clone())?;
+    to.add(row.destination.clone())
 }

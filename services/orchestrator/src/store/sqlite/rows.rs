@@ -80,6 +80,8 @@ pub(super) fn task(row: &SqliteRow) -> Result<TaskRow, StoreError> {
         latest_start_ms: milliseconds(row, "latest_start_ms")?,
         checkpoint: row.try_get::<Option<Vec<u8>>, _>("checkpoint")?.map(Into::into),
         healing: row.try_get("healing")?,
+        namespace: row.try_get("namespace")?,
+        destination: row.try_get("destination")?,
     })
 }
 
