@@ -19,6 +19,8 @@ const USAGE: &str = "cargo xtask <chore>
   demo [--exit]          builds Planaria and shows it healing; --exit: does not stay up afterwards
   compose-local [--exit] [--scale SERVICE=N]...
                          docker-compose.yml as local processes, shown healing
+  chaos [--duration 120s] [--seed S] [--tier ci|long] [--output json]
+                         breaks a mesh of real processes, and checks what it promised
   tidy                   the rules of the house that no other tool checks
   deny                   licences, advisories and origins of the dependencies (needs cargo-deny)";
 
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         Some((&"test", options)) => test::run(root, options),
         Some((&"demo", options)) => demo(root, options),
         Some((&"compose-local", options)) => rig::compose_local(root, options),
+        Some((&"chaos", options)) => rig::chaos(root, options),
         Some((&"tidy", [])) => tidy(root),
         Some((&"deny", [])) => deny(root),
         _ => Err(USAGE.to_owned()),

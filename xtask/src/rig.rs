@@ -5,7 +5,8 @@ use std::path::Path;
 
 use crate::process::{Outcome, Program};
 
-const RIG: &[&str] = &["build", "--release", "-p", "planaria-cli", "-p", "planaria-rig"];
+const RIG: &[&str] =
+    &["build", "--release", "-p", "planaria-cli", "-p", "planaria-rig", "-p", "planaria-checker"];
 
 /// Builds what they need, as the source is now.
 fn build(root: &Path) -> Outcome {
@@ -23,6 +24,16 @@ pub(crate) fn compose(root: &Path) -> Outcome {
     build(root)?;
     let options = ["--exit", "--scale", "orchestrator=2", "--scale", "worker=4"];
     local(root, &options).minutes_max(5).show(root)
+}
+
+/// Breaks a mesh and checks what it promised, on this terminal.
+pub(crate) fn chaos(root: &Path, options: &[&str]) -> Outcome {
+    build(root)?;
+    let bin = root.join("target/release");
+    Program::new(bin.join("chaos"))
+        .arguments(&["--bin", &bin.display().to_string()])
+        .arguments(options)
+        .hand_over(root)
 }
 
 fn local(root: &Path, options: &[&str]) -> Program {

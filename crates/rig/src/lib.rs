@@ -4,12 +4,15 @@
 //! and environment, each replica at a loopback address of its own. PostgreSQL and Redis are real
 //! servers here, started by this crate; the services are the `planaria` binary.
 //!
-//! This crate starts programs and watches them. It knows nothing of workflows.
+//! [`chaos`] breaks a mesh while clients and workers are busy, and writes down what happened.
 
+pub mod chaos;
 pub mod compose;
 mod error;
+pub mod journal;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod redis;
 
 pub use error::Error;

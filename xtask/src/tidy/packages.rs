@@ -15,6 +15,8 @@ const INSIDE: &[(&str, &[&str])] = &[
     ("crates/kernel", &[]),
     ("crates/runtime", &[]),
     ("crates/bus", &["planaria-runtime"]),
+    // It judges the engine, so it may know nothing but the contract.
+    ("crates/checker", &["planaria-proto"]),
     ("crates/dsl", &["planaria-kernel"]),
     ("crates/store", &["planaria-kernel", "planaria-runtime"]),
 ];

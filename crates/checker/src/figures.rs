@@ -1,0 +1,272 @@
+//! How many, how often, how long.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::evidence::{End, Evidence, end_of, ms};
+use crate::journal::{Entry, Outcome};
+
+/// What is looked at after a fault, to see work going on.
+const AFTER_MS: u64 = 15_000;
+/// Completions in a second after PostgreSQL is back, as a share of the rate, that count as steady.
+const STEADY: f64 = 0.8;
+const STEP_MS: u64 = 100;
+
+/// The number within which so many percent lie (nearest rank).
+pub(crate) fn percentile(numbers: &mut [u64], percent: usize) -> Option<u64> {
+    numbers.sort_unstable();
+    let index = (numbers.len() * percent).div_ceil(100).max(1) - 1;
+    numbers.get(index).copied()
+}
+
+/// An attempt that was lost with its worker and ran elsewhere.
+#[derive(Debug)]
+pub(crate) struct Recovery {
+    pub(crate) key: String,
+    /// `kill`, `crash of itself`, `stop`, `blackhole`, `reset`.
+    pub(crate) cause: String,
+    pub(crate) took_ms: u64,
+    /// Nothing else was broken then.
+    pub(crate) alone: bool,
+}
+
+/// When a worker vanished: the worker, its incarnation if it is over, when, and why.
+struct Vanished<'a> {
+    worker: &'a str,
+    at_ms: u64,
+    cause: String,
+}
+
+/// Every attempt that was open when its worker vanished and began elsewhere later.
+pub(crate) fn recoveries(evidence: &Evidence) -> Vec<Recovery> {
+    const LONG_MS: u64 = 2_000;
+    let mut vanished = Vec::new();
+    for fault in evidence.faults.iter().filter(|f| f.service == "worker" && f.bitten) {
+        let long = fault.until_ms.saturating_sub(fault.at_ms) >= LONG_MS;
+        if fault.kind == "kill" || long && fault.kind != "terminate" {
+            let (worker, at_ms, cause) = (fault.target.as_str(), fault.at_ms, fault.kind.clone());
+            vanished.push(Vanished { worker, at_ms, cause });
+        }
+    }
+    for entry in &evidence.ledger {
+        if entry.task.ends_with("/poison") {
+            let cause = "abort".to_owned();
+            vanished.push(Vanished { worker: &entry.worker, at_ms: entry.at_ms, cause });
+        }
+    }
+    let mut attempts: BTreeMap<(&str, u32), (&Entry, Option<u64>)> = BTreeMap::new();
+    for entry in &evidence.ledger {
+        let attempt = (entry.key.as_str(), entry.attempt);
+        if entry.what == "start" {
+            attempts.entry(attempt).or_insert((entry, None));
+        } else if let Some((_, end)) = attempts.get_mut(&attempt) {
+            end.get_or_insert(entry.at_ms);
+        }
+    }
+    let mut recoveries = Vec::new();
+    for Vanished { worker, at_ms, cause } in &vanished {
+        for (start, end) in attempts.values() {
+            let begun =
+                start.worker == *worker && start.at_ms <= *at_ms && start.at_ms + AFTER_MS > *at_ms;
+            if !begun || end.is_some_and(|end| end <= at_ms + 1_000) {
+                continue;
+            }
+            let later = attempts.range((start.key.as_str(), start.attempt + 1)..);
+            let next = later.map(|(_, (next, _))| next).find(|next| next.key == start.key);
+            let Some(next) = next.filter(|next| next.at_ms >= *at_ms) else { continue };
+            let own = |fault: &crate::journal::Fault| fault.target == *worker;
+            let alone = evidence.calm(at_ms.saturating_sub(AFTER_MS), next.at_ms, own);
+            recoveries.push(Recovery {
+                key: start.key.clone(),
+                cause: cause.clone(),
+                took_ms: next.at_ms - at_ms,
+                alone,
+            });
+        }
+    }
+    recoveries
+}
+
+pub(crate) fn of(evidence: &Evidence) -> Value {
+    let mut figures = json!({
+        "workflows_accepted": evidence.promises.iter().map(|p| &p.key).collect::<BTreeSet<_>>().len(),
+        "workflows_lost": lost(evidence),
+        "attempts_begun": evidence.ledger.iter().filter(|entry| entry.what == "start").count(),
+        "faults": evidence.faults.iter().filter(|fault| !fault.skipped).count(),
+        "faults_by_kind": by_kind(evidence),
+        "open_after_the_deadline": evidence.number("open"),
+        "quiet_after_s": (evidence.number("quiet_ms").saturating_sub(evidence.number("healed_ms"))) / 1000,
+    });
+    calls(evidence, &mut figures);
+    zombies(evidence, &mut figures);
+    let mut by_cause: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for recovery in recoveries(evidence) {
+        let alone = if recovery.alone { ", alone" } else { ", among others" };
+        by_cause.entry(format!("{}{alone}", recovery.cause)).or_default().push(recovery.took_ms);
+    }
+    for (cause, times) in by_cause {
+        figures[format!("worker {cause}: runs elsewhere, ms")] = summary(times);
+    }
+    figures["orchestrator kill: results committed, ms"] = summary(decisions(evidence));
+    figures["postgres back: steady after, ms"] = summary(steady(evidence));
+    figures
+}
+
+fn summary(mut times: Vec<u64>) -> Value {
+    json!({
+        "count": times.len(),
+        "p50": percentile(&mut times, 50),
+        "p99": percentile(&mut times, 99),
+        "max": times.last(),
+    })
+}
+
+fn lost(evidence: &Evidence) -> usize {
+    let gone = |id: &String| !evidence.stories.contains_key(id);
+    evidence.promises.iter().filter(|promise| gone(&promise.workflow)).count()
+}
+
+fn by_kind(evidence: &Evidence) -> BTreeMap<String, u32> {
+    let mut counts = BTreeMap::new();
+    for fault in evidence.faults.iter().filter(|fault| !fault.skipped) {
+        *counts.entry(format!("{} {}", fault.service, fault.kind)).or_default() += 1;
+    }
+    counts
+}
+
+/// Calls of clients, apart from those while PostgreSQL was away.
+fn calls(evidence: &Evidence, figures: &mut Value) {
+    let outages = evidence.outages();
+    let (mut ok, mut unknown, mut refused, mut during) = (0_u64, 0_u64, 0_u64, 0_u64);
+    let (mut during_ok, mut reasons) = (0_u64, BTreeMap::<String, u64>::new());
+    for call in &evidence.calls {
+        let answered_ms = call.answered_ms.max(call.at_ms);
+        if outages.iter().any(|(from, to)| call.at_ms <= *to && answered_ms >= *from) {
+            during += 1;
+            during_ok += u64::from(call.outcome == Outcome::Ok);
+            continue;
+        }
+        match call.outcome {
+            Outcome::Ok => ok += 1,
+            Outcome::Fail => refused += 1,
+            Outcome::Unknown => unknown += 1,
+        }
+        if call.outcome != Outcome::Ok {
+            let reason = call.reason.chars().take(90).collect::<String>();
+            *reasons.entry(format!("{} {reason}", call.call)).or_default() += 1;
+        }
+    }
+    let all = ok + unknown;
+    figures["client_calls"] = all.into();
+    figures["client_calls_without_success"] = unknown.into();
+    figures["client_calls_refused_for_good"] = refused.into();
+    figures["client_success_percent"] =
+        if all == 0 { Value::Null } else { json!(ok as f64 * 100.0 / all as f64) };
+    figures["client_calls_while_postgres_was_away"] = json!({ "all": during, "ok": during_ok });
+    figures["client_reasons"] = json!(reasons);
+}
+
+/// Results of attempts that had been given up: none may count.
+fn zombies(evidence: &Evidence, figures: &mut Value) {
+    let (mut seen, mut accepted, mut doubles, mut overlap_ms) = (0_u64, 0_u64, 0_u64, 0_u64);
+    let mut finished: BTreeMap<(&str, &str, u32), u64> = BTreeMap::new();
+    for entry in evidence.ledger.iter().filter(|entry| entry.what == "finish") {
+        finished.insert((&entry.workflow, &entry.worker, entry.attempt), entry.at_ms);
+    }
+    for (id, story) in &evidence.stories {
+        let mut lost = BTreeMap::new();
+        let mut completed = BTreeSet::new();
+        for (event, (frame, execution, end)) in
+            story.history.iter().filter_map(|event| Some((event, end_of(event)?)))
+        {
+            match end {
+                End::Lost => {
+                    lost.insert((frame, execution.attempt), ms(event.at.as_ref()));
+                    let ledger = (id.as_str(), execution.worker_id.as_str(), execution.attempt);
+                    if let Some(at_ms) = finished.get(&ledger) {
+                        seen += 1;
+                        overlap_ms += at_ms.saturating_sub(ms(event.at.as_ref()));
+                    }
+                }
+                End::Completed => {
+                    doubles += u64::from(!completed.insert(frame));
+                    accepted += u64::from(lost.contains_key(&(frame, execution.attempt)));
+                }
+                End::Failed => (),
+            }
+        }
+    }
+    figures["results_applied_twice"] = doubles.into();
+    figures["zombies_accepted"] = accepted.into();
+    figures["results_after_their_attempt_was_given_up"] = seen.into();
+    figures["overlap_ms"] = overlap_ms.into();
+}
+
+/// From a worker's finish to its commit, of what finished within two seconds after an orchestrator
+/// was killed, while nothing else was broken.
+fn decisions(evidence: &Evidence) -> Vec<u64> {
+    const WINDOW_MS: u64 = 2_000;
+    let mut committed: BTreeMap<(&str, &str, u32), u64> = BTreeMap::new();
+    for (id, story) in &evidence.stories {
+        for (event, (_, execution, end)) in
+            story.history.iter().filter_map(|event| Some((event, end_of(event)?)))
+        {
+            if end == End::Completed {
+                let attempt = (id.as_str(), execution.worker_id.as_str(), execution.attempt);
+                committed.insert(attempt, ms(event.at.as_ref()));
+            }
+        }
+    }
+    let mut times = Vec::new();
+    let kills = evidence.faults.iter().filter(|f| f.service == "orchestrator" && f.kind == "kill");
+    for kill in kills {
+        let window = kill.at_ms..kill.at_ms + WINDOW_MS;
+        let alone =
+            evidence.calm(kill.at_ms.saturating_sub(AFTER_MS), kill.at_ms + WINDOW_MS, |f| {
+                f.at_ms == kill.at_ms
+            });
+        let finishes = evidence.ledger.iter().filter(|entry| entry.what == "finish");
+        for entry in finishes.filter(|entry| alone && window.contains(&entry.at_ms)) {
+            let attempt = (entry.workflow.as_str(), entry.worker.as_str(), entry.attempt);
+            if let Some(at_ms) = committed.get(&attempt) {
+                times.push(at_ms.saturating_sub(entry.at_ms));
+            }
+        }
+    }
+    times
+}
+
+/// From the moment that PostgreSQL lets clients in until a second in which starts succeed as often
+/// as they should.
+fn steady(evidence: &Evidence) -> Vec<u64> {
+    let rate = evidence.meta["rate"].as_f64().unwrap_or_default();
+    let mut accepted: Vec<u64> =
+        evidence.promises.iter().map(|promise| promise.accepted_ms).collect();
+    accepted.sort_unstable();
+    let between = |from: u64, to: u64| {
+        accepted.partition_point(|at| *at < to) - accepted.partition_point(|at| *at < from)
+    };
+    let mut times = Vec::new();
+    for fault in evidence.faults.iter().filter(|f| f.service == "postgres") {
+        let Some(back_ms) = fault.back_ms else { continue };
+        let steps = (0..AFTER_MS).step_by(usize::try_from(STEP_MS).unwrap_or(1));
+        let found = steps
+            .into_iter()
+            .find(|step| between(back_ms + step, back_ms + step + 1_000) as f64 >= rate * STEADY);
+        times.push(found.unwrap_or(AFTER_MS));
+    }
+    times
+}
+
+#[cfg(test)]
+mod tests {
+    use super::percentile;
+
+    #[test]
+    fn percentiles_are_nearest_ranks() {
+        assert_eq!(percentile(&mut [], 50), None);
+        assert_eq!(percentile(&mut [3, 1, 2], 50), Some(2));
+        assert_eq!(percentile(&mut (1..=100).collect::<Vec<_>>(), 99), Some(99));
+    }
+}

@@ -1,0 +1,171 @@
+//! Retries: as many as the policy says, when it says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use planaria_proto::workflow::v1::history_event::Event;
+
+use crate::evidence::{Evidence, ms};
+use crate::journal::Entry;
+use crate::report::Finding;
+
+/// What a hand-over and a busy machine may add to a delay.
+const SLACK_MS: u64 = 2_000;
+const ECHO_MS: u64 = 20_000;
+/// Retries may be 20 % of first attempts, and 10 a second on top, with a burst of one second.
+const WINDOW_MS: u64 = 10_000;
+const SHARE: f64 = 0.2;
+const FLOOR: f64 = 110.0;
+const LOSSES_MIN: usize = 3;
+const LOSSES_MAX: usize = 6;
+
+pub(super) fn all(evidence: &Evidence) -> Vec<Finding> {
+    let breaker = "no function of this load fails so often that its breaker opens";
+    vec![
+        delays(evidence),
+        charged(evidence),
+        budgets(evidence),
+        Finding::skipped("26", "an open breaker lets only probes through", breaker),
+        poison(evidence),
+    ]
+}
+
+/// When attempts of a key began.
+fn starts(evidence: &Evidence) -> BTreeMap<(&str, &str), Vec<&Entry>> {
+    let mut starts: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for entry in evidence.ledger.iter().filter(|entry| entry.what == "start") {
+        starts.entry((entry.workflow.as_str(), entry.task.as_str())).or_default().push(entry);
+    }
+    starts
+}
+
+fn delays(evidence: &Evidence) -> Finding {
+    let name = "a retry begins within the delay that its policy allows (in calm)";
+    let mut finding = Finding::new("23", name);
+    let starts = starts(evidence);
+    for (id, story) in &evidence.stories {
+        let mut tasks = BTreeMap::new();
+        for event in &story.history {
+            match event.event.as_ref() {
+                Some(Event::TaskStarted(started)) => {
+                    tasks.insert(started.frame, started.task.as_str());
+                }
+                Some(Event::AttemptFailed(failed)) => {
+                    let Some(task) = tasks.get(&failed.frame) else { continue };
+                    let (Some(execution), Some(policy)) = (&failed.execution, &failed.policy)
+                    else {
+                        continue;
+                    };
+                    let all = starts.get(&(id.as_str(), *task)).into_iter().flatten();
+                    let next = all
+                        .filter(|entry| entry.attempt > execution.attempt)
+                        .min_by_key(|e| e.attempt);
+                    let at_ms = ms(event.at.as_ref());
+                    let Some(next) = next else { continue };
+                    if !evidence.calm(at_ms.saturating_sub(ECHO_MS), next.at_ms, |_| false) {
+                        continue;
+                    }
+                    let in_ms = |duration: Option<&prost_types::Duration>| {
+                        let duration = duration.copied().unwrap_or_default();
+                        duration.seconds as f64 * 1_000.0 + f64::from(duration.nanos) / 1e6
+                    };
+                    let power = i32::try_from(failed.failure).unwrap_or(i32::MAX) - 1;
+                    let longest = in_ms(policy.delay.as_ref()) * policy.factor.powi(power);
+                    let longest = longest.min(in_ms(policy.delay_max.as_ref()));
+                    let took_ms = next.at_ms.saturating_sub(at_ms);
+                    let early = next.at_ms < at_ms;
+                    finding.check(!early && took_ms as f64 <= longest + SLACK_MS as f64, || {
+                        format!("{id} {task}: {took_ms} ms after failure {}", failed.failure)
+                    });
+                }
+                _ => (),
+            }
+        }
+    }
+    finding
+}
+
+fn charged(evidence: &Evidence) -> Finding {
+    let name =
+        "failures are counted 1, 2, 3, … up to the policy's limit; losses are not among them";
+    let mut finding = Finding::new("24", name);
+    for (id, story) in &evidence.stories {
+        let mut failures: BTreeMap<u32, u32> = BTreeMap::new();
+        for event in &story.history {
+            match event.event.as_ref() {
+                Some(Event::AttemptFailed(failed)) => {
+                    let count = failures.entry(failed.frame).or_default();
+                    *count += 1;
+                    let max = failed.policy.as_ref().map_or(u32::MAX, |policy| policy.attempts_max);
+                    finding.check(failed.failure == *count && *count <= max, || {
+                        format!("{id}: failure {} is the {count}. of {max}", failed.failure)
+                    });
+                }
+                Some(Event::AttemptLost(lost)) => {
+                    let fine =
+                        usize::try_from(lost.losses).is_ok_and(|losses| losses <= LOSSES_MAX);
+                    finding.check(fine, || format!("{id}: {} losses", lost.losses));
+                }
+                _ => (),
+            }
+        }
+    }
+    finding
+}
+
+fn budgets(evidence: &Evidence) -> Finding {
+    let name = "in any 10 s retries are at most 20 % of first attempts and 10 a second";
+    let mut finding = Finding::new("25", name);
+    let failed: BTreeSet<(&str, u32)> = evidence
+        .ledger
+        .iter()
+        .filter(|entry| entry.what == "fail")
+        .map(|entry| (entry.key.as_str(), entry.attempt))
+        .collect();
+    let mut windows: BTreeMap<u64, (f64, f64)> = BTreeMap::new();
+    for entry in evidence.ledger.iter().filter(|entry| entry.what == "start") {
+        let (first, again) = windows.entry(entry.at_ms / WINDOW_MS).or_default();
+        if entry.attempt == 1 {
+            *first += 1.0;
+        } else if (1..entry.attempt).any(|attempt| failed.contains(&(entry.key.as_str(), attempt)))
+        {
+            *again += 1.0;
+        }
+    }
+    for (window, (first, again)) in windows {
+        finding.check(again <= first * SHARE + FLOOR, || {
+            format!("at {} s: {again} retries for {first} first attempts", window * 10)
+        });
+    }
+    finding
+}
+
+fn poison(evidence: &Evidence) -> Finding {
+    let name = "what kills its workers is given up after 3 losses on 2 workers, as a dead letter";
+    let mut finding = Finding::new("27", name);
+    for promise in evidence.promises.iter().filter(|promise| promise.kind == "poison") {
+        let Some(story) = evidence.stories.get(&promise.workflow) else { continue };
+        let mut workers = BTreeSet::new();
+        let mut losses = 0;
+        for event in story.history.iter().filter_map(|event| event.event.as_ref()) {
+            let Event::AttemptLost(lost) = event else { continue };
+            // Handed back, or lost without having been begun: that is nobody's fault.
+            if usize::try_from(lost.losses).unwrap_or(usize::MAX) > losses {
+                losses += 1;
+                workers.extend(lost.execution.as_ref().map(|e| e.worker_id.clone()));
+            }
+        }
+        let enough = losses >= LOSSES_MIN && (workers.len() >= 2 || losses >= LOSSES_MAX);
+        let letter = match &evidence.dead_letters {
+            Ok(letters) => letters.iter().any(|letter| letter.workflow_id == promise.workflow),
+            Err(_) => true,
+        };
+        finding.check(enough && losses <= LOSSES_MAX && letter, || {
+            let workers = workers.len();
+            format!("{}: {losses} losses on {workers}, dead letter {letter}", promise.workflow)
+        });
+    }
+    if let Err(error) = &evidence.dead_letters {
+        finding.check(false, || format!("dead letters cannot be listed: {error}"));
+    }
+    finding
+}

@@ -1,0 +1,97 @@
+//! What is said in the end: one line for each invariant, figures, and whether the run counts.
+
+use serde_json::{Value, json};
+
+use crate::evidence::Evidence;
+use crate::{figures, invariants};
+
+/// So many violations are told of each invariant.
+const EXAMPLES_MAX: usize = 8;
+
+/// What came of checking one invariant.
+#[derive(Debug)]
+pub(crate) struct Finding {
+    number: &'static str,
+    name: &'static str,
+    checked: u64,
+    violations: Vec<String>,
+    why: Option<String>,
+}
+
+impl Finding {
+    /// Nothing looked at yet.
+    pub(crate) fn new(number: &'static str, name: &'static str) -> Self {
+        Self { number, name, checked: 0, violations: Vec::new(), why: None }
+    }
+
+    /// It could not be checked, and why.
+    pub(crate) fn skipped(number: &'static str, name: &'static str, why: &str) -> Self {
+        Self { why: Some(why.to_owned()), ..Self::new(number, name) }
+    }
+
+    /// Looks at one more case: `violation` says what is wrong with it.
+    pub(crate) fn check(&mut self, holds: bool, violation: impl FnOnce() -> String) {
+        self.checked += 1;
+        if !holds {
+            self.violations.push(violation());
+        }
+    }
+
+    fn holds(&self) -> Option<bool> {
+        if self.why.is_some() || self.checked == 0 {
+            return if self.violations.is_empty() { None } else { Some(false) };
+        }
+        Some(self.violations.is_empty())
+    }
+
+    fn json(&self) -> Value {
+        let none = "nothing of the kind happened in this run";
+        let why = self.why.as_deref().or((self.checked == 0).then_some(none));
+        json!({
+            "number": self.number,
+            "name": self.name,
+            "checked": self.checked,
+            "holds": self.holds(),
+            "violated": self.violations.len(),
+            "violations": self.violations.iter().take(EXAMPLES_MAX).collect::<Vec<_>>(),
+            "why": why,
+        })
+    }
+}
+
+/// The whole report.
+pub(crate) fn of(evidence: &Evidence) -> Value {
+    let findings = invariants::all(evidence);
+    let broken = findings.iter().filter(|finding| finding.holds() == Some(false)).count();
+    let doubts = doubts(evidence, &findings);
+    json!({
+        "valid": doubts.is_empty(),
+        "holds": broken == 0,
+        "why": if doubts.is_empty() { format!("{broken} invariants are broken") }
+               else { doubts.join("; ") },
+        "invariants": findings.iter().map(Finding::json).collect::<Vec<_>>(),
+        "figures": figures::of(evidence),
+    })
+}
+
+/// What makes the run prove nothing.
+fn doubts(evidence: &Evidence, findings: &[Finding]) -> Vec<String> {
+    let mut doubts = Vec::new();
+    let done = || evidence.faults.iter().filter(|fault| !fault.skipped);
+    for fault in done().filter(|fault| !fault.bitten) {
+        doubts.push(format!("{} of {} cannot be shown to have bitten", fault.kind, fault.target));
+    }
+    if done().count() == 0 {
+        doubts.push("nothing was broken".into());
+    }
+    if evidence.promises.is_empty() {
+        doubts.push("no workflow was accepted".into());
+    }
+    if let Err(error) = &evidence.database {
+        doubts.push(format!("the database was not read: {error}"));
+    }
+    if findings.iter().all(|finding| finding.checked == 0) {
+        doubts.push("nothing was checked".into());
+    }
+    doubts
+}
