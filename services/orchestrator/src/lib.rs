@@ -11,6 +11,7 @@ mod definitions;
 mod engine;
 mod error;
 mod gates;
+mod lending;
 mod log;
 mod meters;
 mod shards;

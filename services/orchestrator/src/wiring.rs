@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use planaria_dsl::{ExpressionPool, PoolConfig};
+use planaria_kernel::workflow::LossCause;
 use planaria_proto::failure_detector::v1::ForgetSessionRequest;
 use planaria_proto::failure_detector::v1::evidence_service_client::EvidenceServiceClient;
+use planaria_proto::orchestrator::v1::lending_service_server::LendingServiceServer;
 use planaria_proto::orchestrator::v1::orchestrator_service_server::OrchestratorServiceServer;
+use planaria_proto::orchestrator::v1::report_verdicts_request::Verdict;
 use planaria_proto::task::v1::task_service_server::TaskServiceServer;
 use planaria_proto::workflow::v1::definition_service_server::DefinitionServiceServer;
 use planaria_proto::workflow::v1::workflow_service_server::WorkflowServiceServer;
@@ -18,10 +21,13 @@ use uuid::Uuid;
 use crate::api::route::Peers;
 use crate::api::{Api, MESSAGE_BYTES_MAX};
 use crate::config::Config;
+use crate::convert::attempt::signal;
+use crate::convert::timestamp;
 use crate::definitions::Definitions;
-use crate::engine::{Command, Parts};
+use crate::engine::{Command, EndedSession, Parts};
 use crate::error::Error;
 use crate::gates::Gates;
+use crate::lending::{Lender, Lent};
 use crate::meters::Meters;
 use crate::shards::{Keeper, Shards, Workshop};
 use crate::store::{Holder, Shard, ShardRegistry, SqliteShardRegistry};
@@ -42,6 +48,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let gates = Gates::default();
     let (requests, under_way) = mpsc::channel(1);
     let (ended_sessions, ended) = mpsc::unbounded_channel();
+    let (waits, waiting) = mpsc::unbounded_channel();
     let shop = Shop {
         registry: registry.clone(),
         config: config.clone(),
@@ -51,6 +58,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         gates: gates.clone(),
         meters: Meters::new(&service.metrics),
         ended_sessions,
+        waits,
     };
     let api = Api {
         config: config.clone(),
@@ -59,19 +67,32 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         registry: registry.clone(),
         shards: shards.clone(),
         peers: Peers::new(deps.directory.clone()),
+        lent: Lent::default(),
         tokens,
         address: deps.address.clone(),
         stop: deps.stop.clone(),
-        _requests: requests,
+        _requests: Some(requests),
     };
+    let lender = Lender {
+        shards: shards.clone(),
+        peers: api.peers.clone(),
+        lent: api.lent.clone(),
+        bus: planaria_bus::open(&deps.bus).map_err(|error| Error::Internal(Box::new(error)))?,
+        address: deps.address.clone(),
+    };
+    let after = Aftermath { directory: deps.directory.clone(), api: api.without_requests() };
     add_routes(&mut service, &api);
     let holder = Holder { id: Uuid::now_v7().to_string(), address: deps.address.clone() };
     let readiness = service.health.part("shard");
-    let keeper = Keeper::new(registry, shards.clone(), holder, config, shop.open(), readiness);
+    let keeper =
+        Keeper::new(registry.clone(), shards.clone(), holder, config, shop.open(), readiness);
     service.spawn("engines", keeper.run(deps.stop.clone(), under_way));
     service.spawn("gates", gates.clone().follow(deps.directory.clone(), deps.stop.clone()));
     service.spawn("freed", look_when_freed(gates, shards.clone(), deps.stop.clone()));
-    service.spawn("forget-sessions", forget_sessions(ended, deps.directory, deps.stop));
+    if registry.is_shared() {
+        service.spawn("lender", lender.run(waiting, deps.stop.clone()));
+    }
+    service.spawn("ended-sessions", after.run(ended, deps.stop));
     Ok(service)
 }
 
@@ -96,7 +117,8 @@ struct Shop {
     expressions: Arc<ExpressionPool>,
     gates: Gates,
     meters: Meters,
-    ended_sessions: mpsc::UnboundedSender<(Uuid, bool)>,
+    ended_sessions: mpsc::UnboundedSender<EndedSession>,
+    waits: mpsc::UnboundedSender<Shard>,
 }
 
 impl Shop {
@@ -113,6 +135,7 @@ impl Shop {
             gates: self.gates.clone(),
             meters: self.meters.clone(),
             ended_sessions: self.ended_sessions.clone(),
+            waits: self.waits.clone(),
         })
     }
 }
@@ -123,8 +146,10 @@ fn add_routes(service: &mut Service, api: &Api) {
     let workflows = WorkflowServiceServer::new(api.clone()).max_decoding_message_size(most);
     let tasks = TaskServiceServer::new(api.clone()).max_decoding_message_size(most);
     let internal = OrchestratorServiceServer::new(api.clone()).max_decoding_message_size(most);
+    let lending = LendingServiceServer::new(api.clone()).max_decoding_message_size(most);
     let routes = std::mem::take(&mut service.routes);
     service.routes = routes
+        .add_service(lending)
         .add_service(definitions)
         .add_service(workflows)
         .add_service(tasks)
@@ -145,27 +170,63 @@ async fn look_when_freed(gates: Gates, shards: Shards, stop: CancellationToken) 
     }
 }
 
-/// Tells the failure detector which sessions are over. If it does not hear it, it learns with the
-/// next observation.
-async fn forget_sessions(
-    mut ended: mpsc::UnboundedReceiver<(Uuid, bool)>,
+/// What is to be done when a session is over.
+struct Aftermath {
     directory: Directory,
-    stop: CancellationToken,
-) {
-    let mut client = EvidenceServiceClient::new(directory.channel("failure-detector"));
-    loop {
-        let (session, left) = tokio::select! {
-            ended = ended.recv() => match ended {
-                Some(ended) => ended,
-                None => return,
-            },
-            () = stop.cancelled() => return,
-        };
-        let request = ForgetSessionRequest { session_id: session.to_string(), left };
-        let mut request = tonic::Request::new(request);
-        request.set_timeout(Duration::from_secs(1));
-        if let Err(status) = client.forget_session(request).await {
-            tracing::debug!(%session, %status, "the failure detector was not told");
+    api: Api,
+}
+
+impl Aftermath {
+    async fn run(self, mut ended: mpsc::UnboundedReceiver<EndedSession>, stop: CancellationToken) {
+        loop {
+            let session = tokio::select! {
+                ended = ended.recv() => match ended {
+                    Some(ended) => ended,
+                    None => return,
+                },
+                () = stop.cancelled() => return,
+            };
+            tokio::join!(self.forget(&session), self.end_lent(&session));
+        }
+    }
+
+    /// Tells every failure detector. If one does not hear it, it learns with its next observation.
+    async fn forget(&self, session: &EndedSession) {
+        let left = session.cause == LossCause::Drained;
+        for replica in self.directory.replicas("failure-detector").await {
+            let request = ForgetSessionRequest { session_id: session.id.to_string(), left };
+            let mut request = tonic::Request::new(request);
+            request.set_timeout(CALL);
+            let mut client = EvidenceServiceClient::new(replica.channel);
+            if let Ok(Err(status)) =
+                tokio::time::timeout(CALL, client.forget_session(request)).await
+            {
+                tracing::debug!(session = %session.id, %status, "a failure detector was not told");
+            }
+        }
+    }
+
+    /// What the worker had of other shards is lost with it. If they cannot be told, the lease of
+    /// its lent session tells them.
+    async fn end_lent(&self, session: &EndedSession) {
+        let lent = self.api.lent.of(session.id).into_iter();
+        let verdicts: Vec<Verdict> = lent
+            .map(|(_, lent)| Verdict {
+                session_id: lent.to_string(),
+                signal: signal(session.cause).into(),
+                signal_at: Some(timestamp(session.signal_at_ms)),
+                detail: session.detail.clone(),
+                ..Verdict::default()
+            })
+            .collect();
+        if verdicts.is_empty() {
+            return;
+        }
+        if let Err(status) = self.api.pronounce_all(tonic::Request::new(verdicts)).await {
+            tracing::debug!(session = %session.id, %status, "other shards were not told");
         }
     }
 }
+
+/// A call about a session that is over.
+const CALL: Duration = Duration::from_secs(1);

@@ -76,18 +76,7 @@ impl OrchestratorService for Api {
         request: Request<ObserveSessionsRequest>,
     ) -> Result<Response<ObserveSessionsResponse>, Status> {
         let observations = with(request, |request| request.observations);
-        let shard_of = |observation: &Observation| session_shard(&observation.session_id);
-        let answer = async |part: Part, request: Request<Vec<Observation>>| match part {
-            Part::Here(engine) => self.observe(&engine, request.into_inner()).await,
-            Part::There(peer) => {
-                let mut client = OrchestratorServiceClient::new(peer.channel.clone())
-                    .max_decoding_message_size(MESSAGE_BYTES_MAX);
-                let request = with(request, |observations| ObserveSessionsRequest { observations });
-                let call = async move { client.observe_sessions(request).await };
-                Ok(peer.answer(call).await?.into_inner().answers)
-            }
-        };
-        let answers = self.by_shard(observations, shard_of, answer).await?;
+        let answers = self.observe_all(observations).await?;
         Ok(Response::new(ObserveSessionsResponse { answers }))
     }
 
@@ -96,23 +85,7 @@ impl OrchestratorService for Api {
         request: Request<ReportVerdictsRequest>,
     ) -> Result<Response<ReportVerdictsResponse>, Status> {
         let verdicts = with(request, |request| request.verdicts);
-        let shard_of = |verdict: &Verdict| session_shard(&verdict.session_id);
-        let answer = async |part: Part, request: Request<Vec<Verdict>>| {
-            let count = request.get_ref().len();
-            match part {
-                Part::Here(engine) => {
-                    let verdicts = request.into_inner().into_iter().filter_map(verdict_item);
-                    engine.send(Command::Verdicts(verdicts.collect())).await?;
-                }
-                Part::There(peer) => {
-                    let mut client = OrchestratorServiceClient::new(peer.channel.clone());
-                    let request = with(request, |verdicts| ReportVerdictsRequest { verdicts });
-                    peer.answer(async move { client.report_verdicts(request).await }).await?;
-                }
-            }
-            Ok(vec![(); count])
-        };
-        self.by_shard(verdicts, shard_of, answer).await?;
+        self.pronounce_all(verdicts).await?;
         Ok(Response::new(ReportVerdictsResponse {}))
     }
 
@@ -212,12 +185,117 @@ impl Api {
         Ok(all)
     }
 
-    async fn observe(
+    /// Tells the orchestrators that have the sessions what was observed of them.
+    async fn observe_all(
+        &self,
+        observations: Request<Vec<Observation>>,
+    ) -> Result<Vec<Answer>, Status> {
+        let shard_of = |observation: &Observation| session_shard(&observation.session_id);
+        let answer = async |part: Part, request: Request<Vec<Observation>>| match part {
+            Part::Here(engine) => self.observe(&engine, request.into_inner()).await,
+            Part::There(peer) => {
+                let mut client = OrchestratorServiceClient::new(peer.channel.clone())
+                    .max_decoding_message_size(MESSAGE_BYTES_MAX);
+                let request = with(request, |observations| ObserveSessionsRequest { observations });
+                let call = async move { client.observe_sessions(request).await };
+                Ok(peer.answer(call).await?.into_inner().answers)
+            }
+        };
+        self.by_shard(observations, shard_of, answer).await
+    }
+
+    /// Observations of sessions, and what they say of attempts in other shards: observations of
+    /// the workers' lent sessions, each with the place of the one it is taken from. Attempts of a
+    /// shard that the worker is not lent to yet are left out: nobody can judge them now.
+    fn split(
+        &self,
+        observations: Vec<Observation>,
+    ) -> (Vec<Observation>, Vec<(usize, Observation)>) {
+        let mut lent = Vec::new();
+        let mut own = observations;
+        for (place, observation) in own.iter_mut().enumerate() {
+            let Ok(session) = session_id(&observation.session_id) else { continue };
+            let home = Shard::of(session);
+            for (shard, theirs) in self.lent.of(session) {
+                let is_theirs = |id: &String| attempt_shard(id) == Some(shard);
+                let ids = &observation.attempt_ids;
+                let checkpoints = observation.checkpoints.iter();
+                lent.push((
+                    place,
+                    Observation {
+                        session_id: theirs.to_string(),
+                        attempt_ids: ids.iter().filter(|id| is_theirs(id)).cloned().collect(),
+                        at: observation.at,
+                        checkpoints: checkpoints
+                            .filter(|told| is_theirs(&told.attempt_id))
+                            .cloned()
+                            .collect(),
+                        draining: observation.draining,
+                    },
+                ));
+            }
+            if self.shards.all().len() > 1 {
+                let is_own = |id: &str| attempt_shard(id).is_none_or(|shard| shard == home);
+                observation.attempt_ids.retain(|id| is_own(id));
+                observation.checkpoints.retain(|told| is_own(&told.attempt_id));
+            }
+        }
+        (own, lent)
+    }
+
+    /// Tells the orchestrators that have the sessions what is pronounced on them.
+    pub(crate) async fn pronounce_all(
+        &self,
+        verdicts: Request<Vec<Verdict>>,
+    ) -> Result<(), Status> {
+        let shard_of = |verdict: &Verdict| session_shard(&verdict.session_id);
+        let answer = async |part: Part, request: Request<Vec<Verdict>>| {
+            let count = request.get_ref().len();
+            match part {
+                Part::Here(engine) => self.pronounce(&engine, request.into_inner()).await?,
+                Part::There(peer) => {
+                    let mut client = OrchestratorServiceClient::new(peer.channel.clone());
+                    let request = with(request, |verdicts| ReportVerdictsRequest { verdicts });
+                    peer.answer(async move { client.report_verdicts(request).await }).await?;
+                }
+            }
+            Ok(vec![(); count])
+        };
+        self.by_shard(verdicts, shard_of, answer).await.map(drop)
+    }
+
+    /// Verdicts on sessions of an engine. One on an attempt in another shard is one on the
+    /// worker's lent session there.
+    async fn pronounce(&self, engine: &Handle, verdicts: Vec<Verdict>) -> Result<(), Status> {
+        let (mut own, mut lent) = (Vec::new(), Vec::new());
+        for mut verdict in verdicts {
+            let session = session_id(&verdict.session_id).unwrap_or_default();
+            let shard = attempt_shard(&verdict.attempt_id).unwrap_or_else(|| Shard::of(session));
+            let theirs = self.lent.of(session).into_iter().find(|(other, _)| *other == shard);
+            match theirs {
+                Some((_, theirs)) => {
+                    verdict.session_id = theirs.to_string();
+                    lent.push(verdict);
+                }
+                None => own.extend(verdict_item(verdict)),
+            }
+        }
+        engine.send(Command::Verdicts(own)).await?;
+        if lent.is_empty() {
+            Ok(())
+        } else {
+            Box::pin(self.pronounce_all(Request::new(lent))).await
+        }
+    }
+
+    /// Observations of sessions of an engine.
+    pub(super) async fn observe(
         &self,
         engine: &Handle,
         observations: Vec<Observation>,
     ) -> Result<Vec<Answer>, Status> {
-        let seen = observations.into_iter().map(|observation| self.attempted(observation));
+        let (own, lent) = self.split(observations);
+        let seen = own.into_iter().map(|observation| self.attempted(observation));
         let seen: Vec<Attempted> = seen.collect();
         let answers = engine.ask(|reply| Command::Observe(seen, reply)).await?;
         let lease = Some(duration(self.config.lease_ms));
@@ -225,7 +303,20 @@ impl Api {
             Some(abandon) => Answer { lease, abandon, session_gone: false },
             None => Answer { lease: None, abandon: Vec::new(), session_gone: true },
         });
-        Ok(answers.collect())
+        let mut answers: Vec<Answer> = answers.collect();
+        // A worker's attempts in other shards are theirs to judge; whoever cannot be reached now
+        // judges them with the next heartbeat.
+        let (places, lent): (Vec<usize>, Vec<Observation>) = lent.into_iter().unzip();
+        if !lent.is_empty()
+            && let Ok(theirs) = Box::pin(self.observe_all(Request::new(lent))).await
+        {
+            for (place, theirs) in places.into_iter().zip(theirs) {
+                if let Some(answer) = answers.get_mut(place) {
+                    answer.abandon.extend(theirs.abandon);
+                }
+            }
+        }
+        Ok(answers)
     }
 
     /// What a worker said, without the checkpoints that are none.
@@ -346,6 +437,11 @@ fn verdict_item(verdict: Verdict) -> Option<VerdictItem> {
 /// The shard of a session; what is no id at all is a session of no shard.
 fn session_shard(id: &str) -> Shard {
     session_id(id).map_or_else(|_| Shard::default(), Shard::of)
+}
+
+/// The shard of an attempt's workflow.
+fn attempt_shard(id: &str) -> Option<Shard> {
+    parse_attempt_id(id).map(|(task, _)| Shard::of(task.workflow))
 }
 
 async fn decide(engine: &Handle, decisions: Vec<Decision>) -> Result<Vec<bool>, Status> {

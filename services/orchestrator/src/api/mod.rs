@@ -3,6 +3,7 @@
 mod batches;
 mod definition;
 mod internal;
+mod lending;
 mod payload;
 pub(crate) mod route;
 mod task;
@@ -23,6 +24,7 @@ use crate::config::Config;
 use crate::definitions::Definitions;
 use crate::engine::Command;
 use crate::error::Error;
+use crate::lending::Lent;
 use crate::shards::Shards;
 use crate::store::{Shard, ShardRegistry, WorkflowStore};
 use crate::token::Tokens;
@@ -38,18 +40,24 @@ pub(crate) struct Api {
     pub(crate) registry: Arc<dyn ShardRegistry>,
     pub(crate) shards: Shards,
     pub(crate) peers: Peers,
+    pub(crate) lent: Lent,
     pub(crate) tokens: Tokens,
     /// Where this process answers.
     pub(crate) address: String,
     pub(crate) stop: CancellationToken,
     /// Held by whoever may still need an engine; nothing is ever sent.
-    pub(crate) _requests: mpsc::Sender<Infallible>,
+    pub(crate) _requests: Option<mpsc::Sender<Infallible>>,
 }
 
 /// Largest message between services of the mesh: a batch of payloads.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 impl Api {
+    /// For what serves no request: the engines do not wait for its end.
+    pub(crate) fn without_requests(&self) -> Self {
+        Self { _requests: None, ..self.clone() }
+    }
+
     /// The store as the shard of a workflow or session has it.
     pub(crate) fn store_of(&self, id: Uuid) -> Arc<dyn WorkflowStore> {
         self.registry.store(Shard::of(id), 0)

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
+use planaria_proto::orchestrator::v1::observe_sessions_request::Observation;
 use planaria_proto::task::v1::report_results_response::Verdict;
 use planaria_proto::task::v1::result::Outcome as WireOutcome;
 use planaria_proto::task::v1::task_service_client::TaskServiceClient;
@@ -24,11 +25,10 @@ use uuid::Uuid;
 use super::batches::{Part, with};
 use super::route::{Route, Streamed, engine_of, forwarded, streamed};
 use super::{Api, MESSAGE_BYTES_MAX, cut, invalid, reason};
-use crate::convert::{duration, duration_ms, error_from};
-use crate::engine::{Attempted, Command, Handle, Outcome, ReportItem, settled};
+use crate::convert::{duration, duration_ms, error_from, timestamp};
+use crate::engine::{Command, Handed, Handle, Outcome, ReportItem, settled};
 use crate::error::Error;
 use crate::store::Shard;
-use crate::token::parse_attempt_id;
 
 /// Longest name of a worker, function, queue or label.
 const NAME_BYTES_MAX: usize = 128;
@@ -62,7 +62,8 @@ impl TaskService for Api {
         };
         let engine = engine_of!(self, shard, request, TaskServiceClient.open_session);
         let request = Box::new(request.into_inner());
-        let id = engine.ask(|reply| Command::OpenSession(request, reply)).await?;
+        let open = |reply| Command::OpenSession { request, is_lent: false, reply };
+        let id = engine.ask(open).await?;
         Ok(Response::new(OpenSessionResponse {
             session_id: id.to_string(),
             replicas: vec![self.address.clone()],
@@ -87,10 +88,10 @@ impl TaskService for Api {
                 return peer.answer(call).await.map(streamed);
             }
         };
-        let (sender, assignments) = mpsc::unbounded_channel();
+        let (sender, handed) = mpsc::unbounded_channel();
         engine.ask(|reply| Command::Pull(id, sender, reply)).await?;
         Ok(Response::new(Box::pin(Pulled {
-            assignments: UnboundedReceiverStream::new(assignments),
+            handed: UnboundedReceiverStream::new(handed),
             stop: Box::pin(self.stop.clone().cancelled_owned()),
         })))
     }
@@ -135,15 +136,15 @@ impl TaskService for Api {
         let shard = Shard::of(session);
         let engine = engine_of!(self, shard, request, TaskServiceClient.renew_session);
         let request = request.into_inner();
-        let seen = Attempted {
-            session,
-            attempts: request.attempt_ids.iter().filter_map(|id| parse_attempt_id(id)).collect(),
-            at_ms: now_ms(),
-            checkpoints: Vec::new(),
-            draining: false,
+        let seen = Observation {
+            session_id: request.session_id,
+            attempt_ids: request.attempt_ids,
+            at: Some(timestamp(now_ms())),
+            ..Observation::default()
         };
-        let answers = engine.ask(|reply| Command::Observe(vec![seen], reply)).await?;
-        let abandon = answers.into_iter().next().flatten().ok_or(Error::SessionNotFound)?;
+        let answers = self.observe(&engine, vec![seen]).await?;
+        let answer = answers.into_iter().next().filter(|answer| !answer.session_gone);
+        let abandon = answer.ok_or(Error::SessionNotFound)?.abandon;
         let lease = Some(duration(self.config.lease_ms));
         Ok(Response::new(RenewSessionResponse { lease, abandon }))
     }
@@ -297,7 +298,7 @@ fn check_session(request: &OpenSessionRequest) -> Result<(), Error> {
 
 /// What a session pulls, until the session is over or this process stops.
 pub(crate) struct Pulled {
-    assignments: UnboundedReceiverStream<PullTasksResponse>,
+    handed: UnboundedReceiverStream<Handed>,
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
@@ -305,8 +306,9 @@ impl Stream for Pulled {
     type Item = Result<PullTasksResponse, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Poll::Ready(next) = Pin::new(&mut self.assignments).poll_next(context) {
-            return Poll::Ready(next.map(Ok));
+        if let Poll::Ready(next) = Pin::new(&mut self.handed).poll_next(context) {
+            let told = |handed: Handed| Ok(PullTasksResponse { assignments: handed.assignments });
+            return Poll::Ready(next.map(told));
         }
         match self.stop.as_mut().poll(context) {
             Poll::Ready(()) => {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use planaria_kernel::Json;
 use planaria_kernel::workflow::{ErrorObject, LossCause};
-use planaria_proto::task::v1::{OpenSessionRequest, PullTasksResponse};
+use planaria_proto::task::v1::{Assignment, OpenSessionRequest};
 use planaria_proto::types::v1::Phase;
 use planaria_proto::workflow::v1::HistoryEvent;
 use planaria_proto::workflow::v1::watch_workflow_response::AttemptStarted;
@@ -13,8 +13,11 @@ use uuid::Uuid;
 
 use crate::definitions::Definition;
 use crate::error::Error;
-use crate::store::TaskKey;
+use crate::store::{Shard, TaskKey};
+
 use crate::token::Claims;
+
+use super::session::Handed;
 
 /// Where an answer goes.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, Error>>;
@@ -33,10 +36,10 @@ pub(crate) enum Command {
     Publish(Signalled, Reply<u32>),
     /// Follow a workflow from now on; answers once it is registered.
     Watch(Uuid, mpsc::Sender<WatchItem>, Reply<()>),
-    /// Open a session; answers its id.
-    OpenSession(Box<OpenSessionRequest>, Reply<Uuid>),
+    /// Open a session; answers its id. It is lent if its worker's own is in another shard.
+    OpenSession { request: Box<OpenSessionRequest>, is_lent: bool, reply: Reply<Uuid> },
     /// A session's pull stream; a newer one ends the older.
-    Pull(Uuid, mpsc::UnboundedSender<PullTasksResponse>, Reply<()>),
+    Pull(Uuid, mpsc::UnboundedSender<Handed>, Reply<()>),
     /// Results of attempts.
     Report(Vec<(ReportItem, Reply<()>)>),
     /// What workers said; answers a lease and what to abandon, `None` = no such session.
@@ -47,6 +50,18 @@ pub(crate) enum Command {
     Verdicts(Vec<VerdictItem>),
     /// Decisions of the retry engine; answers which applied.
     Decide(Vec<(RetryDecision, Reply<()>)>),
+    /// The sessions whose workers belong to this shard.
+    OwnSessions(Reply<Vec<(Uuid, Arc<OpenSessionRequest>)>>),
+    /// Offer free slots to another shard; answers how many of which session.
+    Offer(Shard, Reply<Vec<(Uuid, usize)>>),
+    /// Slots of a session came back from another shard.
+    TakeBack(Uuid, Shard, usize),
+    /// So many slots of a session are at another shard.
+    HeldBy(Uuid, Shard, usize),
+    /// Pass on what another shard hands to a session's worker.
+    PassOn(Uuid, Vec<Assignment>),
+    /// Lend slots to a lent session.
+    Lend(Uuid, usize, Reply<()>),
     /// Something that was held back may go through: look at what waits.
     Look,
     /// Counts.
@@ -212,6 +227,19 @@ pub(crate) enum RetryVerdict {
     Deferred { until_ms: u64 },
     /// Nobody decided in time.
     Overdue,
+}
+
+/// A session that is over.
+#[derive(Clone, Debug)]
+pub(crate) struct EndedSession {
+    /// The session.
+    pub id: Uuid,
+    /// What told.
+    pub cause: LossCause,
+    /// First evidence, in Unix milliseconds.
+    pub signal_at_ms: u64,
+    /// In words.
+    pub detail: String,
 }
 
 /// Counts of the engine.

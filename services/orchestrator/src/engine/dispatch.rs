@@ -2,7 +2,7 @@
 
 use planaria_kernel::definition::{Call, Kind};
 use planaria_kernel::workflow::{FrameId, FrameState};
-use planaria_proto::task::v1::{Assignment, PullTasksResponse};
+use planaria_proto::task::v1::Assignment;
 use planaria_proto::types::v1::Payload;
 use planaria_proto::workflow::v1::watch_workflow_response::AttemptStarted;
 use planaria_runtime::clock::now_ms;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::Engine;
 use super::entry::{Entry, Mail, MailKind, Slot};
 use super::route::{Rank, Route};
-use super::session::{NOT_SENT, Running, Session};
+use super::session::{Handed, NOT_SENT, Running, Session};
 use crate::convert::{self, attempt};
 use crate::gates::Admission;
 use crate::store::{TaskKey, TaskRow, TaskState};
@@ -38,6 +38,7 @@ impl Engine {
             Some(session) => self.assign(entry, frame, session),
             None => {
                 let able = self.routes.add(row, avoid.map(str::to_owned));
+                self.has_news = true;
                 let sessions = &self.sessions;
                 let free = |id: &Uuid| sessions.get(id).is_some_and(|session| session.free() > 0);
                 self.hungry.extend(able.into_iter().filter(free));
@@ -82,7 +83,7 @@ impl Engine {
         }
         let key = rank.2;
         let Some(session) = self.sessions.get_mut(&id) else { return false };
-        session.running.insert(key, Running { attempt: 0, since_ms: now_ms(), missed: 0 });
+        session.occupy(key, Running { attempt: 0, since_ms: now_ms(), missed: 0 });
         let kind = MailKind::Claim { frame: key.frame, session: id };
         self.deliver(key.workflow, Mail::quiet(kind));
         true
@@ -177,7 +178,7 @@ impl Engine {
         row.session = Some(id);
         row.since_ms = now_ms;
         let running = Running { attempt: row.attempt, since_ms: NOT_SENT, missed: 0 };
-        session.running.insert(row.key, running);
+        session.occupy(row.key, running);
         let worker = session.worker.clone();
         if let Some(healing) = row.healing.take() {
             self.complete_healing(&healing, row.attempt, &worker, now_ms);
@@ -245,7 +246,7 @@ impl Engine {
             }
             let unsent = match &session.stream {
                 Some(stream) => stream
-                    .send(PullTasksResponse { assignments })
+                    .send(Handed { assignments, ..Handed::default() })
                     .err()
                     .map(|unsent| unsent.0.assignments),
                 None => Some(assignments),

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::advance::standing_timers;
 use super::command::Reply;
 use super::entry::{Entry, Mail, MailKind, Slot, Work};
-use super::session::Running;
+use super::session::{Handed, Running};
 use super::{Engine, Internal};
 use crate::convert::history;
 use crate::definitions::{Definition, Definitions};
@@ -49,18 +49,20 @@ impl Engine {
         let streams: Vec<_> = self
             .sessions
             .drain()
-            .filter_map(|(id, session)| Some((id, session.stream?, session.draining)))
+            .filter_map(|(id, session)| Some((id, session.stream?, session.draining, session.out)))
             .collect();
         self.workers.clear();
         for row in store.sessions().await? {
             let request = OpenSessionRequest::decode(row.announcement.clone())
                 .map_err(|error| StoreError::Corrupt(error.to_string()))?;
-            self.add_session(row.id, &request, lease_until_ms.max(row.lease_until_ms));
+            let lease_until_ms = lease_until_ms.max(row.lease_until_ms);
+            self.add_session(row.id, &request, row.is_lent, lease_until_ms);
         }
-        for (id, stream, draining) in streams {
+        for (id, stream, draining, out) in streams {
             if let Some(session) = self.sessions.get_mut(&id) {
                 session.stream = Some(stream);
                 session.draining = draining;
+                session.out = out;
                 self.hungry.insert(id);
             }
         }
@@ -71,6 +73,12 @@ impl Engine {
         }
         self.listeners = store.listeners().await?.into_iter().collect();
         self.recover_tasks(store.as_ref()).await?;
+        self.has_news = true;
+        for session in self.sessions.values().filter(|session| session.lent.is_some()) {
+            let held = Some(session.running.len());
+            let told = session.stream.as_ref();
+            told.map(|stream| stream.send(Handed { held, ..Handed::default() }));
+        }
         // What was committed without an answer was not told to those who follow the log.
         self.parts.tail.restart(store.log_end().await?);
         Ok(())
@@ -129,6 +137,7 @@ impl Engine {
         }
         self.routes = super::Routes::default();
         self.hungry.clear();
+        self.idle_lent.clear();
         self.retrying.clear();
         self.timers = super::Timers::default();
         self.healings.clear();

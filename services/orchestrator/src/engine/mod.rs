@@ -13,6 +13,7 @@ mod entry;
 
 mod finish;
 mod healing;
+mod lend;
 mod load;
 mod observe;
 mod reconcile;
@@ -41,13 +42,14 @@ use crate::token::Tokens;
 use batch::Batch;
 pub(crate) use batch::settled;
 pub(crate) use command::{
-    Attempted, Command, Ended, Handle, Outcome, ReportItem, RetryDecision, RetryVerdict, Signalled,
-    StartRequest, Started, Statistics, Steering, VerdictItem, WatchItem,
+    Attempted, Command, Ended, EndedSession, Handle, Outcome, ReportItem, RetryDecision,
+    RetryVerdict, Signalled, StartRequest, Started, Statistics, Steering, VerdictItem, WatchItem,
 };
 pub(crate) use dispatch::json_payload;
 use entry::{Mail, Slot};
 
 use route::Routes;
+pub(crate) use session::Handed;
 use session::Session;
 use timers::Timers;
 
@@ -72,7 +74,9 @@ pub(crate) struct Parts {
     /// What is counted.
     pub(crate) meters: Meters,
     /// Who is told that a session is over.
-    pub ended_sessions: mpsc::UnboundedSender<(Uuid, bool)>,
+    pub ended_sessions: mpsc::UnboundedSender<EndedSession>,
+    /// Told when tasks wait for whom no own session has a slot.
+    pub waits: mpsc::UnboundedSender<Shard>,
 }
 
 /// What the engine's own helpers tell it. Never bounded: each answers one thing it asked for.
@@ -101,6 +105,10 @@ pub(crate) struct Engine {
     routes: Routes,
     /// Sessions with slots to fill.
     hungry: HashSet<Uuid>,
+    /// Lent sessions that may have slots to give back.
+    idle_lent: HashSet<Uuid>,
+    /// A task began to wait.
+    has_news: bool,
     retrying: HashMap<TaskKey, u64>,
     timers: Timers,
     listeners: BTreeMap<TaskKey, String>,
@@ -192,6 +200,8 @@ impl Engine {
             workers: HashMap::new(),
             routes: Routes::default(),
             hungry: HashSet::new(),
+            idle_lent: HashSet::new(),
+            has_news: false,
             retrying: HashMap::new(),
             timers: Timers::default(),
             listeners: BTreeMap::new(),
@@ -226,6 +236,10 @@ impl Engine {
             if self.mail.is_empty() {
                 break;
             }
+        }
+        self.return_idle();
+        if std::mem::take(&mut self.has_news) && self.routes.waiting() > 0 {
+            let _ = self.parts.waits.send(self.parts.shard);
         }
         self.send_off();
     }

@@ -96,7 +96,8 @@ impl Engine {
 
     pub(super) fn statistics(&self) -> Statistics {
         let running = self.sessions.values().map(|session| session.running.len() as u64).sum();
-        let capacity: usize = self.sessions.values().map(|session| session.capacity).sum();
+        let own = || self.sessions.values().filter(|session| session.lent.is_none());
+        let capacity: usize = own().map(|session| session.capacity).sum();
         let mut functions: Vec<String> =
             self.sessions.values().flat_map(|s| s.functions.keys().cloned()).collect();
         functions.sort_unstable();
@@ -115,7 +116,7 @@ impl Engine {
             queued: self.routes.waiting(),
             running,
             retrying: self.retrying.len() as u64,
-            sessions: u32::try_from(self.sessions.len()).unwrap_or(u32::MAX),
+            sessions: u32::try_from(own().count()).unwrap_or(u32::MAX),
             capacity: u32::try_from(capacity).unwrap_or(u32::MAX),
             oldest_queued_ms: oldest.min(),
             waiting,

@@ -1,21 +1,22 @@
 //! Sessions: what workers offer, what they have, and how sessions begin and end.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use planaria_kernel::retry::RetryPolicy;
 use planaria_kernel::workflow::LossCause;
-use planaria_proto::task::v1::{Assignment, OpenSessionRequest, PullTasksResponse};
+use planaria_proto::task::v1::{Assignment, OpenSessionRequest};
 use planaria_runtime::clock::now_ms;
 use prost::Message;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::Engine;
-use super::command::Reply;
+use super::command::{EndedSession, Reply};
 use super::entry::{Loss, Mail, MailKind};
 use crate::convert::attempt::{policy_from, signal};
 use crate::error::Error;
-use crate::store::{SessionRow, TaskKey, Write};
+use crate::store::{SessionRow, Shard, TaskKey, Write};
 use crate::token::parse_attempt_id;
 
 /// A worker's session.
@@ -28,10 +29,16 @@ pub(crate) struct Session {
     pub(crate) capacity: usize,
     /// The attempts it has, or that are on their way to it.
     pub(crate) running: HashMap<TaskKey, Running>,
-    pub(crate) stream: Option<mpsc::UnboundedSender<PullTasksResponse>>,
+    pub(crate) stream: Option<mpsc::UnboundedSender<Handed>>,
     /// Handed out while no stream was there.
     pub(crate) undelivered: Vec<Assignment>,
     pub(crate) draining: bool,
+    /// Set if the worker's own session is in another shard.
+    pub(crate) lent: Option<Lent>,
+    /// Slots that are lent to other shards.
+    pub(crate) out: HashMap<Shard, usize>,
+    /// As the worker announced itself.
+    pub(crate) announced: Arc<OpenSessionRequest>,
     pub(crate) lease_until_ms: u64,
     /// The lease that the store has.
     pub(crate) lease_stored_ms: u64,
@@ -47,6 +54,9 @@ pub(crate) struct Offer {
 /// yet, and nothing can be lost.
 pub(crate) const NOT_SENT: u64 = u64::MAX;
 
+/// How long slots that were lent are used for one task after the other.
+const LENT_MS: u64 = 500;
+
 /// An attempt that a session has.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Running {
@@ -58,6 +68,26 @@ pub(crate) struct Running {
     pub(crate) missed: u8,
 }
 
+/// What goes to whoever follows a session.
+#[derive(Debug, Default)]
+pub(crate) struct Handed {
+    /// Attempts for the worker.
+    pub(crate) assignments: Vec<Assignment>,
+    /// Slots of a lent session that are not used any more.
+    pub(crate) returned: usize,
+    /// How many slots a lent session holds, where that must be said anew.
+    pub(crate) held: Option<usize>,
+}
+
+/// A session that gets tasks only as slots are lent to it.
+#[derive(Debug, Default)]
+pub(crate) struct Lent {
+    /// Slots that are there and not used. What no task wants goes back at once.
+    pub(crate) credit: usize,
+    /// When slots were lent last, in Unix milliseconds.
+    pub(crate) since_ms: u64,
+}
+
 impl Session {
     /// How many attempts it could take now.
     pub(crate) fn free(&self) -> usize {
@@ -65,7 +95,21 @@ impl Session {
         if self.draining || !connected {
             return 0;
         }
-        self.capacity.saturating_sub(self.running.len())
+        match &self.lent {
+            Some(lent) => lent.credit,
+            None => {
+                self.capacity.saturating_sub(self.running.len() + self.out.values().sum::<usize>())
+            }
+        }
+    }
+
+    /// An attempt takes a slot, or goes on with the one that was reserved for it.
+    pub(crate) fn occupy(&mut self, key: TaskKey, running: Running) {
+        if self.running.insert(key, running).is_none()
+            && let Some(lent) = &mut self.lent
+        {
+            lent.credit = lent.credit.saturating_sub(1);
+        }
     }
 
     /// An attempt is on its way from now on. Whether the session still has it.
@@ -74,7 +118,7 @@ impl Session {
         running.map(|running| running.since_ms = now_ms()).is_some()
     }
 
-    fn new(request: &OpenSessionRequest, lease_until_ms: u64) -> Self {
+    fn new(request: &OpenSessionRequest, is_lent: bool, lease_until_ms: u64) -> Self {
         let functions = request.functions.iter().map(|function| {
             let retry = function.retry.as_ref().map(|retry| policy_from(Some(retry)));
             (function.name.clone(), Offer { version: function.version.clone(), retry })
@@ -94,6 +138,9 @@ impl Session {
             stream: None,
             undelivered: Vec::new(),
             draining: false,
+            lent: is_lent.then(Lent::default),
+            out: HashMap::new(),
+            announced: Arc::new(request.clone()),
             lease_until_ms,
             lease_stored_ms: lease_until_ms,
         }
@@ -101,7 +148,12 @@ impl Session {
 }
 
 impl Engine {
-    pub(super) fn open_session(&mut self, request: &OpenSessionRequest, reply: Reply<Uuid>) {
+    pub(super) fn open_session(
+        &mut self,
+        request: &OpenSessionRequest,
+        is_lent: bool,
+        reply: Reply<Uuid>,
+    ) {
         if let Some(&id) = self.workers.get(&request.worker_id)
             && let Some(session) = self.sessions.get(&id)
         {
@@ -130,10 +182,10 @@ impl Engine {
             incarnation: request.incarnation.clone(),
             announcement: request.encode_to_vec().into(),
             lease_until_ms: now_ms() + self.parts.config.lease_ms,
-            is_lent: false,
+            is_lent,
         };
         tracing::info!(session = %id, worker = row.worker_id, "session opened");
-        self.add_session(id, request, row.lease_until_ms);
+        self.add_session(id, request, is_lent, row.lease_until_ms);
         self.gathering.writes.push(Write::SessionOpened(row));
         self.gathering.then(move || drop(reply.send(Ok(id))));
     }
@@ -143,9 +195,10 @@ impl Engine {
         &mut self,
         id: Uuid,
         request: &OpenSessionRequest,
+        is_lent: bool,
         lease_until_ms: u64,
     ) {
-        let session = Session::new(request, lease_until_ms);
+        let session = Session::new(request, is_lent, lease_until_ms);
         for queue in &session.queues {
             for function in session.functions.keys() {
                 self.routes.offer(queue, function, id);
@@ -158,7 +211,7 @@ impl Engine {
     pub(super) fn pull(
         &mut self,
         id: Uuid,
-        stream: mpsc::UnboundedSender<PullTasksResponse>,
+        stream: mpsc::UnboundedSender<Handed>,
         reply: Reply<()>,
     ) {
         let Some(session) = self.sessions.get_mut(&id) else {
@@ -170,8 +223,13 @@ impl Engine {
             let named = parse_attempt_id(&assignment.attempt_id);
             named.is_some_and(|(key, attempt)| session.sent(key, attempt))
         });
+        if let Some(lent) = &mut session.lent {
+            lent.credit = 0;
+            let held = Some(session.running.len());
+            let _ = stream.send(Handed { held, ..Handed::default() });
+        }
         if !undelivered.is_empty() {
-            let _ = stream.send(PullTasksResponse { assignments: undelivered });
+            let _ = stream.send(Handed { assignments: undelivered, ..Handed::default() });
         }
         session.stream = Some(stream);
         self.hungry.insert(id);
@@ -209,6 +267,7 @@ impl Engine {
             detail: detail.to_owned(),
             signal: signal(cause),
             at_ms: now_ms(),
+            is_lent: session.lent.is_some(),
         });
         let mut running: Vec<(TaskKey, Running)> = session.running.into_iter().collect();
         running.sort_unstable_by_key(|(key, _)| *key);
@@ -230,17 +289,28 @@ impl Engine {
             };
             self.mail.push_back((key.workflow, Mail::quiet(MailKind::Lost(loss))));
         }
-        let left = cause == LossCause::Drained;
-        let _ = self.parts.ended_sessions.send((id, left));
+        if session.lent.is_none() {
+            let detail = detail.to_owned();
+            let ended = EndedSession { id, cause, signal_at_ms, detail };
+            let _ = self.parts.ended_sessions.send(ended);
+        }
     }
 
     /// An attempt is not the session's any more; its slot is free.
     pub(super) fn release(&mut self, session: Option<Uuid>, key: TaskKey) {
         let Some(id) = session else { return };
-        if let Some(session) = self.sessions.get_mut(&id)
-            && session.running.remove(&key).is_some()
-            && self.routes.waiting() > 0
-        {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if session.running.remove(&key).is_none() {
+            return;
+        }
+        let mut may_take = self.routes.waiting() > 0;
+        if let Some(lent) = &mut session.lent {
+            // It may be used again here for a while; then its own shard is asked again.
+            lent.credit += 1;
+            may_take &= now_ms() < lent.since_ms + LENT_MS;
+            self.idle_lent.insert(id);
+        }
+        if may_take {
             self.hungry.insert(id);
         }
     }

@@ -32,7 +32,9 @@ impl Engine {
                 // Everything decided before is committed when this is answered.
                 self.gathering.answer(Some(reply), Ok(()));
             }
-            Command::OpenSession(request, reply) => self.open_session(&request, reply),
+            Command::OpenSession { request, is_lent, reply } => {
+                self.open_session(&request, is_lent, reply);
+            }
             Command::Pull(id, stream, reply) => self.pull(id, stream, reply),
             Command::Report(items) => {
                 for (item, reply) in items {
@@ -57,6 +59,12 @@ impl Engine {
                     self.deliver(task.workflow, Mail::answered(kind, reply));
                 }
             }
+            Command::OwnSessions(reply) => drop(reply.send(Ok(self.own_sessions()))),
+            Command::Offer(to, reply) => self.offer(to, reply),
+            Command::TakeBack(id, from, slots) => self.take_back(id, from, slots),
+            Command::HeldBy(id, by, slots) => self.held_by(id, by, slots),
+            Command::PassOn(id, assignments) => self.pass_on(id, assignments),
+            Command::Lend(id, slots, reply) => self.lend(id, slots, reply),
             Command::Look => self.hungry.extend(self.sessions.keys().copied()),
             Command::Statistics(reply) => {
                 let _ = reply.send(Ok(Box::new(self.statistics())));

@@ -282,6 +282,7 @@ pub(super) async fn sessions_come_and_go(store: &dyn WorkflowStore) {
         detail: "gone".to_owned(),
         signal: Signal::StreamLost,
         at_ms: 7,
+        is_lent: false,
     };
     let renewed = Write::Renewed { ids: vec![other.id, first.id], until_ms: 2_000 };
     let writes = [ended(&first), Write::SessionOpened(second.clone()), renewed];

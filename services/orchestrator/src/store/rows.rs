@@ -267,6 +267,8 @@ pub(crate) enum Write {
         signal: Signal,
         /// Unix milliseconds.
         at_ms: u64,
+        /// Whether it was lent: only the worker's own session is told of in the log.
+        is_lent: bool,
     },
     /// Leases are renewed.
     Renewed {

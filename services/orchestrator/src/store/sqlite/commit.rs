@@ -127,9 +127,11 @@ impl<'a> Plan<'a> {
                 };
                 self.sessions_put.push(row);
                 let at_ms = planaria_runtime::clock::now_ms();
-                self.append_session(log, last_seq, at_ms, &change);
+                if !row.is_lent {
+                    self.append_session(log, last_seq, at_ms, &change);
+                }
             }
-            Write::SessionEnded { id, worker_id, detail, signal, at_ms } => {
+            Write::SessionEnded { id, worker_id, detail, signal, at_ms, is_lent } => {
                 let change = SessionChange {
                     session_id: id.to_string(),
                     worker_id: worker_id.clone(),
@@ -139,7 +141,9 @@ impl<'a> Plan<'a> {
                 };
                 self.sessions_put.retain(|row| row.id != *id);
                 self.sessions_gone.push(*id);
-                self.append_session(log, last_seq, *at_ms, &change);
+                if !is_lent {
+                    self.append_session(log, last_seq, *at_ms, &change);
+                }
             }
             Write::Renewed { ids, until_ms } => {
                 self.renewed.extend(ids.iter().map(|&id| (id, *until_ms)));

@@ -1,0 +1,95 @@
+//! Sharing workers with other shards: slots that are lent out, and slots that are lent to us.
+
+use planaria_proto::task::v1::{Assignment, OpenSessionRequest};
+use planaria_runtime::clock::now_ms;
+use uuid::Uuid;
+
+use super::Engine;
+use super::command::Reply;
+use super::session::Handed;
+use crate::error::Error;
+use crate::store::Shard;
+use std::sync::Arc;
+
+/// Slots of one session that are offered to another shard at once.
+const OFFERED_MAX: usize = 256;
+
+impl Engine {
+    /// The sessions whose workers belong to this shard.
+    pub(super) fn own_sessions(&self) -> Vec<(Uuid, Arc<OpenSessionRequest>)> {
+        let own = self.sessions.iter().filter(|(_, session)| session.lent.is_none());
+        own.map(|(id, session)| (*id, session.announced.clone())).collect()
+    }
+
+    /// Takes free slots of own sessions for another shard, where something waits. Answers how many
+    /// of which session.
+    pub(super) fn offer(&mut self, to: Shard, reply: Reply<Vec<(Uuid, usize)>>) {
+        let mut offered = Vec::new();
+        for (id, session) in &mut self.sessions {
+            let slots = session.free().min(OFFERED_MAX);
+            if session.lent.is_none() && slots > 0 {
+                *session.out.entry(to).or_default() += slots;
+                offered.push((*id, slots));
+            }
+        }
+        let _ = reply.send(Ok(offered));
+    }
+
+    /// Slots came back from another shard.
+    pub(super) fn take_back(&mut self, id: Uuid, from: Shard, slots: usize) {
+        if let Some(session) = self.sessions.get_mut(&id)
+            && let Some(out) = session.out.get_mut(&from)
+        {
+            *out = out.saturating_sub(slots);
+            self.hungry.insert(id);
+        }
+    }
+
+    /// So many slots of a session are at another shard, and no more.
+    pub(super) fn held_by(&mut self, id: Uuid, by: Shard, slots: usize) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.out.insert(by, slots);
+            self.hungry.insert(id);
+        }
+    }
+
+    /// Passes on what another shard hands to a worker of this one. What cannot be passed on is
+    /// found missing in the worker's inventory.
+    pub(super) fn pass_on(&self, id: Uuid, assignments: Vec<Assignment>) {
+        let stream = self.sessions.get(&id).and_then(|session| session.stream.as_ref());
+        let sent = stream.map(|stream| stream.send(Handed { assignments, ..Handed::default() }));
+        if !matches!(sent, Some(Ok(()))) {
+            tracing::debug!(session = %id, "nobody follows the session; attempts are not passed on");
+        }
+    }
+
+    /// Slots are lent to a lent session: what waits takes them.
+    pub(super) fn lend(&mut self, id: Uuid, slots: usize, reply: Reply<()>) {
+        let session = self.sessions.get_mut(&id);
+        let lent = session.and_then(|session| session.lent.as_mut());
+        let Some(lent) = lent else {
+            let _ = reply.send(Err(Error::SessionNotFound));
+            return;
+        };
+        lent.credit += slots;
+        lent.since_ms = now_ms();
+        self.hungry.insert(id);
+        self.idle_lent.insert(id);
+        let _ = reply.send(Ok(()));
+    }
+
+    /// Gives back what was lent and nobody wants.
+    pub(super) fn return_idle(&mut self) {
+        for id in self.idle_lent.drain() {
+            let Some(session) = self.sessions.get_mut(&id) else { continue };
+            let Some(lent) = session.lent.as_mut() else { continue };
+            let returned = std::mem::take(&mut lent.credit);
+            if returned > 0
+                && let Some(stream) = &session.stream
+            {
+                // If nobody follows it any more, the next one is told what it holds.
+                let _ = stream.send(Handed { returned, ..Handed::default() });
+            }
+        }
+    }
+}
