@@ -1,5 +1,5 @@
 //! What happens to every request before its handler: the peer's address is attached, the
-//! caller proves who it is, and the deadline starts to run.
+//! caller proves who it is, the deadline starts to run, and the call is counted.
 
 use std::convert::Infallible;
 use std::future::{Future, ready};
@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::future::Either;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use tonic::Status;
@@ -16,17 +15,18 @@ use tonic::service::Routes;
 use tonic::transport::server::TcpConnectInfo;
 use tower::Service;
 
+use crate::calls::Calls;
 use crate::identity::Guard;
 
 type Answer = Result<Response<Body>, Infallible>;
 type Later = Pin<Box<dyn Future<Output = Answer> + Send>>;
-type RoutesFuture = <Routes as Service<Request<Incoming>>>::Future;
 
 /// The routes of a service as one connection sees them.
 #[derive(Debug, Clone)]
 pub(crate) struct Inbound {
     pub(crate) routes: Routes,
     pub(crate) guard: Guard,
+    pub(crate) calls: Calls,
     pub(crate) peer: TcpConnectInfo,
     pub(crate) request_max: Option<Duration>,
 }
@@ -34,7 +34,7 @@ pub(crate) struct Inbound {
 impl Service<Request<Incoming>> for Inbound {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Either<RoutesFuture, Later>;
+    type Future = Later;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Service::<Request<Incoming>>::poll_ready(&mut self.routes, context)
@@ -44,22 +44,24 @@ impl Service<Request<Incoming>> for Inbound {
         let (mut head, body) = request.into_parts();
         let path = head.uri.path();
         if let Err(refused) = self.guard.admit(path, &head.headers, &mut head.extensions) {
-            return Either::Right(Box::pin(ready(Ok(refused.status().into_http()))));
+            return Box::pin(ready(Ok(refused.status().into_http())));
         }
+        let call = self.calls.begin(path);
         let mut request = Request::from_parts(head, body);
         let stated = stated_timeout(request.headers());
         let timeout = [stated, self.request_max].into_iter().flatten().min();
         request.extensions_mut().insert(self.peer.clone());
         let answer = self.routes.call(request);
-        match timeout {
-            None => Either::Left(answer),
-            // The head of a stream's answer comes early, so this bounds unary calls only.
-            Some(timeout) => Either::Right(Box::pin(async move {
-                tokio::time::timeout(timeout, answer).await.unwrap_or_else(|_| {
+        Box::pin(async move {
+            let answer = match timeout {
+                None => answer.await,
+                // The head of a stream's answer comes early, so this bounds unary calls only.
+                Some(timeout) => tokio::time::timeout(timeout, answer).await.unwrap_or_else(|_| {
                     Ok(Status::deadline_exceeded("the deadline of the call passed").into_http())
-                })
-            })),
-        }
+                }),
+            };
+            answer.map(|answer| call.answered(answer))
+        })
     }
 }
 

@@ -1,8 +1,8 @@
 //! The shell every Planaria service runs in: settings, logs, metrics, health, a gRPC server with
 //! stated limits, channels to the other services, and an orderly end.
 //!
-//! A module is admitted only if every service needs it and it contains no domain word. This crate
-//! depends on no other crate of the workspace.
+//! A module is admitted only if every service needs it and it contains no domain word. Of the
+//! crates of the workspace this one depends on planaria-telemetry alone.
 //!
 //! The life of a service: [`config::Source`] → its own `build` makes a [`Service`] →
 //! [`server::serve`] runs it on a listener until the stop token is cancelled, then drains.
@@ -21,6 +21,7 @@ pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
 
+mod calls;
 mod error;
 mod inbound;
 

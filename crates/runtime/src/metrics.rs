@@ -66,6 +66,16 @@ impl Metrics {
         self.register(name, help, Histogram::new(exponential_buckets(0.000_5, 2.0, 16)))
     }
 
+    /// Durations as [`Metrics::seconds`] has them, by label values.
+    pub fn seconds_by(
+        &self,
+        name: &str,
+        help: &str,
+    ) -> Family<Labels, Histogram, fn() -> Histogram> {
+        let new: fn() -> Histogram = || Histogram::new(exponential_buckets(0.000_5, 2.0, 16));
+        self.register(name, help, Family::new_with_constructor(new))
+    }
+
     /// The registry in the OpenMetrics text format.
     #[must_use]
     pub fn encode(&self) -> String {

@@ -19,6 +19,7 @@ use tonic::transport::server::TcpConnectInfo;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use crate::calls::Calls;
 use crate::identity::Guard;
 use crate::inbound::Inbound;
 use crate::{BackgroundTask, Error, Health, ServerLimits, Service, admin};
@@ -42,6 +43,7 @@ pub async fn serve(
 ) -> Result<(), Error> {
     let Service { name, routes, tasks, metrics, health, secret } = service;
     let guard = Guard::new(name, secret, &metrics);
+    let calls = Calls::new(&metrics);
     let address = listener
         .local_addr()
         .map_err(|source| Error::Io { what: "reading the listener's address", source })?;
@@ -59,7 +61,7 @@ pub async fn serve(
     }
 
     let routes = routes.add_service(health_service).prepare();
-    let mut connections = Connections::new(routes, guard, limits);
+    let mut connections = Connections::new(routes, (guard, calls), limits);
     tracing::info!(service = name, %address, "serving");
     let mut outcome = tokio::select! {
         () = stop.cancelled() => Ok(()),
@@ -135,6 +137,7 @@ async fn report(reporter: &HealthReporter, name: &'static str, ready: bool) {
 struct Connections {
     routes: tonic::service::Routes,
     guard: Guard,
+    calls: Calls,
     limits: ServerLimits,
     open: JoinSet<()>,
     /// Cancelled when connections should end by themselves.
@@ -150,9 +153,13 @@ impl Drop for Connections {
 }
 
 impl Connections {
-    fn new(routes: tonic::service::Routes, guard: Guard, limits: ServerLimits) -> Self {
+    fn new(
+        routes: tonic::service::Routes,
+        (guard, calls): (Guard, Calls),
+        limits: ServerLimits,
+    ) -> Self {
         let (close, cut) = (CancellationToken::new(), CancellationToken::new());
-        Self { routes, guard, limits, open: JoinSet::new(), close, cut }
+        Self { routes, guard, calls, limits, open: JoinSet::new(), close, cut }
     }
 
     /// Accepts for ever.
@@ -186,8 +193,9 @@ impl Connections {
         };
         let request_max = Some(self.limits.request_ms_max).filter(|ms| *ms > 0);
         let request_max = request_max.map(Duration::from_millis);
-        let (routes, guard) = (self.routes.clone(), self.guard.clone());
-        let inbound = Inbound { routes, guard, peer, request_max };
+        let Self { routes, guard, calls, .. } = self;
+        let (routes, guard, calls) = (routes.clone(), guard.clone(), calls.clone());
+        let inbound = Inbound { routes, guard, calls, peer, request_max };
         let builder = http(&self.limits, Streams { cut: self.cut.child_token() });
         let first_byte_max = Duration::from_millis(self.limits.first_byte_ms_max);
         let close = self.close.clone();

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 
+use planaria_telemetry::Tracer;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
@@ -25,6 +26,8 @@ pub struct Deps {
     pub bus: BusSettings,
     /// What proves who calls, inside the mesh.
     pub secret: Secret,
+    /// Where spans go; off unless the host says otherwise.
+    pub tracer: Tracer,
     /// Cancelled when the service is to end; the token that [`crate::serve`] gets.
     pub stop: CancellationToken,
 }
@@ -45,6 +48,7 @@ impl Deps {
             store: StoreSettings::default(),
             bus: BusSettings::default(),
             secret: Secret::default(),
+            tracer: Tracer::default(),
             stop,
         }
     }

@@ -92,7 +92,8 @@ async fn broken_streams_are_back_within_the_time_that_nobody_is_harmed() {
 async fn the_first_beat_that_is_heard_is_number_one() {
     let engine = Engine::start();
     engine.change(|state| state.refuse_beats = 2);
-    let _worker = run(builder(&engine));
+    let (builder, _gate, _) = gated(builder(&engine));
+    let _worker = run(builder);
     engine.until("beats", |state| state.beats.len() >= 2).await;
     let state = engine.state();
     assert_eq!(state.refuse_beats, 0);

@@ -85,6 +85,8 @@ async fn every_session_has_its_settings() {
     for (setting, expected) in [
         ("synchronous_commit", "on"),
         ("search_path", "notes"),
+        ("enable_seqscan", "off"),
+        ("jit", "off"),
         ("statement_timeout", "30s"),
         ("idle_in_transaction_session_timeout", "5s"),
     ] {

@@ -89,6 +89,9 @@ pub enum Error {
     /// A history or row cannot be read.
     #[error("stored data cannot be read: {0}")]
     Corrupt(String),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Open(#[from] planaria_store::Error),
     /// A bug.
     #[error("an internal error")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -124,7 +127,7 @@ impl Error {
             Self::IncarnationSuperseded(_) => (Code::FailedPrecondition, "INCARNATION_SUPERSEDED"),
             Self::Stale(_) => (Code::FailedPrecondition, "STALE"),
             Self::Overloaded(_) => (Code::ResourceExhausted, "OVERLOADED"),
-            Self::Store(_) => (Code::Unavailable, "STORE_FAILED"),
+            Self::Store(_) | Self::Open(_) => (Code::Unavailable, "STORE_FAILED"),
             Self::Moving => (Code::Unavailable, "SHARD_MOVING"),
             Self::Unavailable => (Code::Unavailable, "ENGINE_RESET"),
             Self::Corrupt(_) => (Code::Internal, "STORED_DATA_CORRUPT"),
@@ -174,7 +177,12 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 }
 
 fn name(key: &DefinitionKey) -> String {
-    format!("{}/{}:{}", key.namespace, key.name, key.version)
+    let DefinitionKey { namespace, name, version } = key;
+    match version.as_str() {
+        // Whatever the version: none was asked for.
+        "" => format!("{namespace}/{name}"),
+        version => format!("{namespace}/{name}:{version}"),
+    }
 }
 
 fn summary(problems: &[Problem]) -> String {
@@ -191,4 +199,21 @@ fn describe(problem: &Problem) -> String {
         _ => String::new(),
     };
     format!("{place}{}: {}", problem.reason, problem.message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_published_is_named_as_it_was_asked_for() {
+        let text = |version: &str| {
+            let (namespace, name) = ("shop".to_owned(), "order".to_owned());
+            let key = DefinitionKey { namespace, name, version: version.to_owned() };
+            Error::DefinitionNotFound(key).to_string()
+        };
+        let end = "is published; see `planaria definition list`";
+        assert_eq!(text("1.0.0"), format!("no definition shop/order:1.0.0 {end}"));
+        assert_eq!(text(""), format!("no definition shop/order {end}"));
+    }
 }

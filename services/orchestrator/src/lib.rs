@@ -21,6 +21,7 @@ mod wiring;
 
 pub use config::Config;
 pub use error::Error;
+pub use store::SCHEMA;
 pub use wiring::build;
 
 /// The service's name in settings, logs and the directory.

@@ -14,6 +14,7 @@ use planaria_proto::task::v1::task_service_server::TaskServiceServer;
 use planaria_proto::workflow::v1::definition_service_server::DefinitionServiceServer;
 use planaria_proto::workflow::v1::workflow_service_server::WorkflowServiceServer;
 use planaria_runtime::{Deps, Directory, Service};
+use planaria_store::PostgresPlan;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -30,7 +31,7 @@ use crate::gates::Gates;
 use crate::lending::{Lender, Lent};
 use crate::meters::Meters;
 use crate::shards::{Keeper, Shards, Workshop};
-use crate::store::{Holder, Shard, ShardRegistry, SqliteShardRegistry};
+use crate::store::{Holder, PostgresShardRegistry, Shard, ShardRegistry, SqliteShardRegistry};
 use crate::token::Tokens;
 
 /// Builds the service.
@@ -70,6 +71,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         lent: Lent::default(),
         tokens,
         address: deps.address.clone(),
+        tracer: deps.tracer.clone(),
         stop: deps.stop.clone(),
         _requests: Some(requests),
     };
@@ -96,11 +98,20 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     Ok(service)
 }
 
-/// Where the shards are kept.
+/// Where the shards are kept: in the database that the settings name, or in a file.
 async fn registry(deps: &Deps) -> Result<Arc<dyn ShardRegistry>, Error> {
-    let internal = |error: planaria_store::Error| Error::Internal(Box::new(error));
-    let path = deps.data_dir.join("orchestrator.db");
-    Ok(Arc::new(SqliteShardRegistry::open(&path).await.map_err(internal)?))
+    if !deps.store.is_postgres() {
+        let path = deps.data_dir.join("orchestrator.db");
+        return Ok(Arc::new(SqliteShardRegistry::open(&path).await?));
+    }
+    let plan = PostgresPlan {
+        url: deps.store.url.clone(),
+        connections_max: deps.store.connections_max,
+        connect_ms_max: deps.store.connect_ms_max,
+        statement_ms_max: deps.store.statement_ms_max,
+        migrate: deps.store.migrate,
+    };
+    Ok(Arc::new(PostgresShardRegistry::open(&plan).await?))
 }
 
 fn expressions() -> Result<Arc<ExpressionPool>, Error> {

@@ -3,7 +3,10 @@
 use planaria_proto::types::v1::{Signal, WorkflowError};
 use planaria_proto::workflow::v1::history_event::Event;
 use planaria_proto::workflow::v1::watch_workflow_response::AttemptStarted;
-use planaria_proto::workflow::v1::{AttemptFailed, AttemptLost, Execution, TaskCompleted};
+use planaria_proto::workflow::v1::{
+    AttemptFailed, AttemptLost, ErrorCaught, Execution, HistoryEvent, TaskCompleted,
+};
+use prost_types::Timestamp;
 
 use crate::output::message;
 use crate::output::style::Style;
@@ -12,10 +15,15 @@ use crate::output::time;
 /// The longest document that is quoted in a line.
 const QUOTE_CHARS_MAX: usize = 60;
 
-/// One fact as a line, with its colour. Tasks are named by their references, except where only a
-/// frame is known: `task` finds the reference of a frame.
-pub(crate) fn tell(event: &Event, task: &dyn Fn(u32) -> String) -> (Style, String) {
-    match event {
+/// One fact as a line, with its colour; none if it is of a kind that is not known here. Tasks are
+/// named by their references, except where only a frame is known: `task` finds the reference of a
+/// frame.
+pub(crate) fn tell(
+    recorded: &HistoryEvent,
+    task: &dyn Fn(u32) -> String,
+) -> Option<(Style, String)> {
+    let fact = recorded.event.as_ref()?;
+    Some(match fact {
         Event::WorkflowStarted(event) => {
             (Style::Strong, format!("workflow started with {}", quote(&event.input)))
         }
@@ -43,14 +51,7 @@ pub(crate) fn tell(event: &Event, task: &dyn Fn(u32) -> String) -> (Style, Strin
         }
         Event::AttemptFailed(event) => failed(&task(event.frame), event),
         Event::AttemptLost(event) => lost(&task(event.frame), event),
-        Event::ErrorCaught(event) => {
-            let what = match &event.retry_at {
-                Some(at) => format!("tries again {}", time::relative(Some(at))),
-                None => "handled".into(),
-            };
-            let text = error(event.error.as_ref());
-            (Style::Warm, format!("{} caught {text}; {what}", task(event.frame)))
-        }
+        Event::ErrorCaught(event) => caught(&task(event.frame), event, recorded.at.as_ref()),
         Event::RetryStarted(event) => (Style::Active, format!("{} runs again", task(event.frame))),
         Event::EventEmitted(event) => {
             (Style::Plain, format!("{} emitted {}", task(event.frame), quote(&event.event)))
@@ -62,7 +63,7 @@ pub(crate) fn tell(event: &Event, task: &dyn Fn(u32) -> String) -> (Style, Strin
         Event::EventConsumed(event) => {
             (Style::Plain, format!("{} took event {}", task(event.frame), event.receipt))
         }
-    }
+    })
 }
 
 /// An attempt that a worker began.
@@ -126,6 +127,20 @@ fn lost(task: &str, event: &AttemptLost) -> (Style, String) {
     (Style::Bad, format!("{task} lost with {worker}, attempt {number}: {how}"))
 }
 
+/// When it tries again is told from the fact's own time: the story may be told much later.
+fn caught(task: &str, event: &ErrorCaught, at: Option<&Timestamp>) -> (Style, String) {
+    let what = match (&event.retry_at, at) {
+        (Some(retry), Some(at)) => {
+            let pause_ms = time::millis(retry).saturating_sub(time::millis(at));
+            format!("tries again after {}", time::ahead(pause_ms))
+        }
+        (Some(_), None) => "tries again".into(),
+        (None, _) => "handled".into(),
+    };
+    let text = error(event.error.as_ref());
+    (Style::Warm, format!("{task} caught {text}; {what}"))
+}
+
 fn because(what: &str, reason: &str) -> String {
     if reason.is_empty() { what.to_owned() } else { format!("{what}: {reason}") }
 }
@@ -138,4 +153,24 @@ pub(crate) fn quote(bytes: &[u8]) -> String {
     }
     let head: String = text.chars().take(QUOTE_CHARS_MAX).collect();
     format!("{head}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_before_the_next_try_is_told_from_the_fact_on() {
+        let at = |seconds, ms: i32| Some(Timestamp { seconds, nanos: ms * 1_000_000 });
+        for (retry_at, words) in [
+            (at(100, 350), "tries again after 350 ms"),
+            (at(104, 0), "tries again after 4 s"),
+            (None, "handled"),
+        ] {
+            let event = Event::ErrorCaught(ErrorCaught { retry_at, ..ErrorCaught::default() });
+            let recorded = HistoryEvent { at: at(100, 0), event: Some(event), seq: 7 };
+            let (_, text) = tell(&recorded, &|_| "/do/0/pay".into()).unwrap();
+            assert_eq!(text, format!("/do/0/pay caught unknown error; {words}"));
+        }
+    }
 }

@@ -21,10 +21,12 @@ pub(crate) struct Line {
     pub(crate) text: String,
 }
 
-/// Turns messages of the watch stream into lines; remembers which task a frame is a run of.
+/// Turns messages of the watch stream into lines; remembers which task a frame is a run of, and
+/// which attempt of it was told last.
 #[derive(Debug, Default)]
 pub(crate) struct Narrator {
     tasks: HashMap<u32, String>,
+    attempts: HashMap<u32, u32>,
 }
 
 impl Narrator {
@@ -33,15 +35,19 @@ impl Narrator {
         let mut lines = Vec::new();
         for event in &message.events {
             let at_ms = event.at.as_ref().map(crate::output::time::millis).unwrap_or_default();
-            let Some(fact) = &event.event else { continue };
-            if let Event::TaskStarted(started) = fact {
+            if let Some(Event::TaskStarted(started)) = &event.event {
                 self.tasks.insert(started.frame, started.task.clone());
             }
-            let (style, text) = story::tell(fact, &|frame| self.task(frame));
-            lines.push(Line { at_ms, style, text });
+            let told = story::tell(event, &|frame| self.task(frame));
+            lines.extend(told.map(|(style, text)| Line { at_ms, style, text }));
         }
         for attempt in &message.attempts {
             self.tasks.insert(attempt.frame, attempt.task.clone());
+            let number = attempt.execution.as_ref().map_or(0, |execution| execution.attempt);
+            // A stream that was opened again begins with the attempts that run.
+            if self.attempts.insert(attempt.frame, number) == Some(number) {
+                continue;
+            }
             let started = attempt.execution.as_ref().and_then(|e| e.started_at.as_ref());
             let at_ms = started.map(crate::output::time::millis).unwrap_or_default();
             let (style, text) = story::tell_attempt(attempt);
@@ -100,4 +106,36 @@ pub(crate) async fn follow(
 
 fn last_seq(message: &WatchWorkflowResponse, before: u64) -> u64 {
     message.events.iter().map(|event| event.seq).fold(before, u64::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use planaria_proto::workflow::v1::Execution;
+    use planaria_proto::workflow::v1::watch_workflow_response::AttemptStarted;
+
+    use super::*;
+
+    #[test]
+    fn an_attempt_is_told_once_over_streams_that_break() {
+        let message = |attempt| WatchWorkflowResponse {
+            attempts: vec![AttemptStarted {
+                frame: 3,
+                task: "/do/0/pay".into(),
+                execution: Some(Execution {
+                    attempt,
+                    worker_id: "worker-1".into(),
+                    ..Execution::default()
+                }),
+            }],
+            ..WatchWorkflowResponse::default()
+        };
+        let mut narrator = Narrator::default();
+        let mut told = |attempt| {
+            let lines = narrator.tell(&message(attempt));
+            lines.into_iter().map(|line| line.text).collect::<Vec<_>>()
+        };
+        assert_eq!(told(1), ["/do/0/pay runs on worker-1, attempt 1"]);
+        assert_eq!(told(1), Vec::<String>::new());
+        assert_eq!(told(2), ["/do/0/pay runs on worker-1, attempt 2"]);
+    }
 }

@@ -8,7 +8,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use planaria_runtime::config::Source;
 use planaria_runtime::shutdown;
-use planaria_runtime::telemetry::{self, Telemetry};
+use planaria_runtime::telemetry::Telemetry;
+use planaria_telemetry::Tracer;
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
@@ -48,12 +49,12 @@ pub(crate) fn execute(
     output: Output,
 ) -> Result<(), Error> {
     let source = Source::read(None)?;
-    let format = source.section::<Telemetry>("telemetry")?.format;
-    telemetry::init(&Telemetry { level: arguments.log.clone(), format })?;
-    let runtime = crate::host::runtime()?;
+    let telemetry = source.section::<Telemetry>("telemetry")?;
+    let telemetry = Telemetry { level: arguments.log.clone(), ..telemetry };
+    let (runtime, tracer) = crate::host::traced_runtime(&telemetry, "demo")?;
     match address {
         Some(address) => runtime.block_on(visit(&address, output)),
-        None => runtime.block_on(run(arguments, source, output)),
+        None => runtime.block_on(run(arguments, source, tracer, output)),
     }
 }
 
@@ -69,7 +70,12 @@ async fn visit(address: &str, output: Output) -> Result<(), Error> {
     }
 }
 
-async fn run(arguments: Arguments, source: Source, output: Output) -> Result<(), Error> {
+async fn run(
+    arguments: Arguments,
+    source: Source,
+    tracer: Tracer,
+    output: Output,
+) -> Result<(), Error> {
     let stop = shutdown::on_signal()?;
     let folder = tempfile::Builder::new().prefix("planaria-demo-").tempdir()?;
     let port = arguments.port.unwrap_or_else(free_port);
@@ -83,6 +89,7 @@ async fn run(arguments: Arguments, source: Source, output: Output) -> Result<(),
         workers: WORKERS,
         restart_ms: RESTART_MS,
         log,
+        tracer,
     };
     let mesh = Mesh::start(plan).await?;
     let client = Client::open(&mesh.uri, output)?;

@@ -7,6 +7,7 @@ use futures_util::future::{join_all, try_join_all};
 use planaria_runtime::config::Source;
 use planaria_runtime::service::Deps;
 use planaria_runtime::{Directory, Health, Metrics, admin};
+use planaria_telemetry::Tracer;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -35,6 +36,8 @@ pub(crate) struct Plan {
     pub(crate) restart_ms: u64,
     /// The log filter of the children.
     pub(crate) log: String,
+    /// Where the spans of the services go.
+    pub(crate) tracer: Tracer,
 }
 
 /// A mesh that runs.
@@ -102,7 +105,8 @@ impl Mesh {
         // The children connect on their own time, while the services are being built.
         mesh.start_children(&plan, settings.server.drain_ms + CHILD_GRACE_MS, &directory)?;
         let stop = mesh.stop_services.clone();
-        let deps = settings.deps(directory, plan.data_dir, stop)?;
+        let tracer = plan.tracer;
+        let deps = Deps { tracer, ..settings.deps(directory, plan.data_dir, stop)? };
         let built = build(&inside, &addresses, &plan.source, &deps).await?;
         let health: Vec<Health> = built.iter().map(|built| built.health.clone()).collect();
         mesh.start_admin(admin, &built);
@@ -204,7 +208,8 @@ async fn build(
     deps: &Deps,
 ) -> Result<Vec<Built>, Error> {
     let builds = entries.iter().zip(addresses).map(|(entry, address)| {
-        let deps = Deps { address: address.clone(), ..deps.clone() };
+        let tracer = deps.tracer.for_service(&format!("planaria-{}", entry.name));
+        let deps = Deps { address: address.clone(), tracer, ..deps.clone() };
         tokio::spawn((entry.build)(source.clone(), deps))
     });
     let mut built = Vec::with_capacity(entries.len());

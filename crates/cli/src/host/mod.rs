@@ -10,6 +10,9 @@ mod services;
 mod settings;
 pub(crate) mod up;
 
+use planaria_runtime::telemetry::Telemetry;
+use planaria_telemetry::Tracer;
+
 use crate::Error;
 
 /// A runtime for services: a thread per core, at least two, so that a busy one stalls no other.
@@ -18,4 +21,17 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Error> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(cores).enable_all().build()?;
     Ok(runtime)
+}
+
+/// The same, with the logs and the traces of the process.
+pub(crate) fn traced_runtime(
+    telemetry: &Telemetry,
+    service: &str,
+) -> Result<(tokio::runtime::Runtime, Tracer), Error> {
+    let runtime = runtime()?;
+    let inside = runtime.enter();
+    let tracer = telemetry.tracer(service)?;
+    planaria_runtime::telemetry::init(telemetry, &tracer)?;
+    drop(inside);
+    Ok((runtime, tracer))
 }

@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use planaria_runtime::Deps;
 use planaria_runtime::config::Source;
-use planaria_runtime::{shutdown, telemetry};
+use planaria_runtime::shutdown;
+use planaria_telemetry::Tracer;
 
 use super::services::{self, Entry, Sockets};
 use super::settings::Settings;
@@ -65,8 +66,12 @@ pub(crate) fn execute(arguments: Arguments, output: Output) -> Result<(), Error>
     if arguments.print_config {
         return print(arguments.service, &source, &settings, output);
     }
-    telemetry::init(&settings.telemetry)?;
-    super::runtime()?.block_on(serve(arguments, source, settings, output))
+    let (runtime, tracer) = super::traced_runtime(&settings.telemetry, arguments.service.name)?;
+    runtime.block_on(async {
+        let ended = serve(arguments, source, settings, tracer.clone(), output).await;
+        tracer.flush().await;
+        ended
+    })
 }
 
 fn print(entry: &Entry, source: &Source, settings: &Settings, output: Output) -> Result<(), Error> {
@@ -79,6 +84,7 @@ async fn serve(
     arguments: Arguments,
     source: Source,
     settings: Settings,
+    tracer: Tracer,
     output: Output,
 ) -> Result<(), Error> {
     let stop = shutdown::on_signal()?;
@@ -96,7 +102,7 @@ async fn serve(
     };
     super::mesh::create(&data_dir)?;
     let address = listeners::reachable(&listener).await?;
-    let deps = Deps { address, ..settings.deps(settings.directory()?, data_dir, stop)? };
+    let deps = Deps { address, tracer, ..settings.deps(settings.directory()?, data_dir, stop)? };
     let built = (service.build)(source, deps).await?;
     output.line(&format!("{} at {}", service.name, listeners::uri(&listener)?))?;
     (built.serve)(Sockets { listener, admin, limits: settings.server }).await

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use planaria_runtime::config::Source;
 use planaria_runtime::shutdown;
-use planaria_runtime::telemetry::{self, Telemetry};
+use planaria_runtime::telemetry::Telemetry;
+use planaria_telemetry::Tracer;
 
 use super::mesh::{Mesh, Plan};
 use super::serve::DATA_DIR;
@@ -44,19 +45,30 @@ pub(crate) struct Arguments {
 /// Runs the mesh until a signal.
 pub(crate) fn execute(arguments: Arguments, output: Output) -> Result<(), Error> {
     let source = Source::read(arguments.config.as_deref())?;
-    let format = source.section::<Telemetry>("telemetry")?.format;
-    telemetry::init(&Telemetry { level: arguments.log.clone(), format })?;
-    super::runtime()?.block_on(run(arguments, source, output))
+    let telemetry = source.section::<Telemetry>("telemetry")?;
+    let telemetry = Telemetry { level: arguments.log.clone(), ..telemetry };
+    let (runtime, tracer) = super::traced_runtime(&telemetry, "mesh")?;
+    runtime.block_on(async {
+        let ended = run(arguments, source, tracer.clone(), output).await;
+        tracer.flush().await;
+        ended
+    })
 }
 
-async fn run(arguments: Arguments, source: Source, output: Output) -> Result<(), Error> {
+async fn run(
+    arguments: Arguments,
+    source: Source,
+    tracer: Tracer,
+    output: Output,
+) -> Result<(), Error> {
     let stop = shutdown::on_signal()?;
     let Arguments { data_dir, port, workers, config, log, end_with_stdin } = arguments;
     if end_with_stdin {
         super::parent::end_with_stdin(stop.clone());
     }
     let kept = data_dir.display().to_string();
-    let plan = Plan { source, config, data_dir, port, workers, restart_ms: RESTART_MS, log };
+    let restart_ms = RESTART_MS;
+    let plan = Plan { source, config, data_dir, port, workers, restart_ms, log, tracer };
     let Some(mesh) = stop.run_until_cancelled(Mesh::start(plan)).await else { return Ok(()) };
     let mesh = mesh?;
     let word = output.paint(Style::Good, "ready");

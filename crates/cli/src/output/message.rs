@@ -307,7 +307,10 @@ mod tests {
         let event = HistoryEvent {
             seq: 1,
             at: None,
-            event: Some(Event::WorkflowStarted(WorkflowStarted { input: "{}".into() })),
+            event: Some(Event::WorkflowStarted(WorkflowStarted {
+                input: "{}".into(),
+                ..WorkflowStarted::default()
+            })),
         };
         check(
             &event,

@@ -18,8 +18,13 @@ fn relative_to(time_ms: u64, now_ms: u64) -> String {
     match now_ms.checked_sub(time_ms) {
         Some(age_ms) if age_ms < 1_000 => "just now".into(),
         Some(age_ms) => format!("{} ago", coarse(age_ms)),
-        None => format!("in {}", coarse(time_ms - now_ms)),
+        None => format!("in {}", ahead(time_ms - now_ms)),
     }
+}
+
+/// How long until something: what is under a second is not nothing.
+pub(crate) fn ahead(ms: u64) -> String {
+    if ms < 1_000 { fine(ms) } else { coarse(ms) }
 }
 
 /// From one time to another, or to now.
@@ -71,6 +76,7 @@ mod tests {
             (now, "just now"),
             (now - 1_999, "1 s ago"),
             (now + 4_000, "in 4 s"),
+            (now + 350, "in 350 ms"),
             (now - 200_000, "3 min 20 s ago"),
             (now - 7_100_000, "118 min ago"),
             (now - 90_000_000, "25 h ago"),

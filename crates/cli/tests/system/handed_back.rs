@@ -21,12 +21,10 @@ async fn what_a_leaving_worker_ran_runs_elsewhere_at_once() {
     ask::put(&client, &hands::held("PT60S")).await;
     let mut times = Vec::new();
     for round in 0..ROUNDS {
-        if round == 0 {
-            processes.detected(LEAVER).await;
-        } else {
+        if round > 0 {
             processes.restart(LEAVER).await;
-            processes.alive(&[LEAVER]).await;
         }
+        processes.alive(&[LEAVER]).await;
         let workflows = hands::start(&client, ATTEMPTS).await;
         ask::worker(&client, LEAVER, "runs all", |worker| worker.attempts.len() == ATTEMPTS).await;
         let id = format!("hands-{round}");

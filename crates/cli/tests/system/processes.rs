@@ -8,9 +8,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use planaria_proto::failure_detector::v1::Worker;
 use planaria_sdk::Client;
-use prost_types::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -18,7 +16,6 @@ use tokio::process::{Child, Command};
 
 use crate::ask;
 use crate::binary::command;
-use crate::figures::ms;
 
 /// The six services beside the workers.
 pub(crate) const SERVICES: [&str; 6] =
@@ -29,7 +26,6 @@ const PORTS_FROM: u32 = 10_240;
 const PORTS: u32 = 20_000;
 const BLOCK: u32 = 16;
 const LOG_LINES: usize = 15;
-const OBSERVE_ONLY_MS: u64 = 3_200;
 
 /// How long a process may take to serve, or to end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -127,16 +123,6 @@ impl Processes {
     /// What a process logged so far.
     pub(crate) fn log(&self, name: &str) -> String {
         std::fs::read_to_string(self.folder.path().join(name).with_extension("log")).unwrap()
-    }
-
-    /// Waits until a worker has beaten for longer than a failure detector that just started only
-    /// looks on (3 s): before, it pronounces nobody dead.
-    pub(crate) async fn detected(&self, worker: &str) {
-        let trusted = |worker: &Worker| {
-            let beat = |at: &Option<Timestamp>| at.as_ref().map_or(0, ms);
-            beat(&worker.last_beat_at) > beat(&worker.connected_at) + OBSERVE_ONLY_MS
-        };
-        ask::worker(&self.client, worker, "known for a while", trusted).await;
     }
 
     /// Waits until these workers are alive.

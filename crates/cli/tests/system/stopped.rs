@@ -21,7 +21,7 @@ async fn a_zombie_is_replaced_while_it_sleeps_and_refused_when_it_wakes() {
     let client = processes.client.clone();
     // Its functions are over when it wakes: it has 20 results to report.
     ask::put(&client, &hands::held("PT8S")).await;
-    processes.detected(ZOMBIE).await;
+    processes.alive(&[ZOMBIE]).await;
     let workflows = hands::start(&client, ATTEMPTS).await;
     let busy = ask::worker(&client, ZOMBIE, "runs all", |zombie| zombie.attempts.len() == ATTEMPTS);
     let session = busy.await.session_id;

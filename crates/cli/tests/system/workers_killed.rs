@@ -22,12 +22,10 @@ async fn what_a_killed_worker_ran_runs_elsewhere_at_once() {
     ask::put(&client, &hands::held("PT60S")).await;
     let (mut started, mut recorded) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
-        if round == 0 {
-            processes.detected(VICTIM).await;
-        } else {
+        if round > 0 {
             processes.restart(VICTIM).await;
-            processes.alive(&[VICTIM]).await;
         }
+        processes.alive(&[VICTIM]).await;
         let workflows = hands::start(&client, ATTEMPTS).await;
         let busy = |worker: &planaria_proto::failure_detector::v1::Worker| {
             worker.attempts.len() == ATTEMPTS

@@ -138,7 +138,8 @@ impl Machine<'_, '_> {
         let live = matches!(now, Phase::Running | Phase::Suspended);
         match input {
             Input::Start { input } if *now == Phase::Pending => {
-                self.record(Fact::WorkflowStarted { input });
+                let trace_parent = self.workflow.trace_parent.clone();
+                self.record(Fact::WorkflowStarted { input, trace_parent });
                 Ok(())
             }
             Input::Continue => {

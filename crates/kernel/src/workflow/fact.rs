@@ -1,5 +1,7 @@
 //! Facts: what happened to a workflow. Its history is a list of them, its state their fold.
 
+use std::sync::Arc;
+
 use crate::Json;
 use crate::definition::{NodeId, Then};
 use crate::retry::RetryPolicy;
@@ -25,6 +27,8 @@ pub enum Fact {
     WorkflowStarted {
         /// The raw input.
         input: Json,
+        /// Its place in a trace, if that is recorded. Opaque here.
+        trace_parent: Option<Arc<str>>,
     },
     /// Somebody holds the workflow.
     WorkflowSuspended {

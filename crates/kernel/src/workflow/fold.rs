@@ -29,10 +29,11 @@ impl Workflow {
     pub fn record(&mut self, fact: &Fact, at_ms: u64) {
         self.seq += 1;
         match fact {
-            Fact::WorkflowStarted { input } => {
+            Fact::WorkflowStarted { input, trace_parent } => {
                 self.phase = Phase::Running;
                 self.started_at_ms = at_ms;
                 self.input = input.clone();
+                self.trace_parent.clone_from(trace_parent);
             }
             Fact::WorkflowSuspended { .. } => self.phase = Phase::Suspended,
             Fact::WorkflowResumed => self.phase = Phase::Running,

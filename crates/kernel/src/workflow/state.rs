@@ -23,6 +23,8 @@ pub struct Workflow {
     pub started_at_ms: u64,
     /// Its raw input.
     pub input: Json,
+    /// Its place in a trace, if that is recorded; may be set before the start.
+    pub trace_parent: Option<Arc<str>>,
     /// `$context`.
     pub context: Json,
     /// The tasks that were entered and are not done.
@@ -246,6 +248,7 @@ impl Workflow {
             phase: Phase::Pending,
             started_at_ms: 0,
             input: Json::NULL,
+            trace_parent: None,
             context: Json::EMPTY_OBJECT,
             frames: BTreeMap::new(),
             ready: BTreeSet::new(),

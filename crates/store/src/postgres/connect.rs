@@ -52,10 +52,14 @@ impl Target {
             options.get_port(),
             schema.name,
         );
-        // Commits are on disk before they are answered, whatever the server's default is.
+        // Commits are on disk before they are answered, whatever the server's default is. A plan
+        // that was made when a table was empty is kept when it has grown: it must not be a scan of
+        // the whole table. (Not every server has these two.)
         let session = format!(
             "SET search_path TO {}; SET synchronous_commit TO on; SET statement_timeout TO {}; \
-             SET idle_in_transaction_session_timeout TO {IDLE_TRANSACTION_MS_MAX}",
+             SET idle_in_transaction_session_timeout TO {IDLE_TRANSACTION_MS_MAX}; \
+             SELECT set_config(name, 'off', false) FROM pg_catalog.pg_settings \
+             WHERE name IN ('enable_seqscan', 'jit')",
             schema.name, plan.statement_ms_max,
         );
         // The server cancels in time, if it is there to do so.

@@ -7,6 +7,7 @@ mod lending;
 mod payload;
 pub(crate) mod route;
 mod task;
+mod trace;
 mod view;
 mod workflow;
 
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use planaria_kernel::Json;
 use planaria_proto::types::v1::Payload;
+use planaria_telemetry::Tracer;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -44,6 +46,7 @@ pub(crate) struct Api {
     pub(crate) tokens: Tokens,
     /// Where this process answers.
     pub(crate) address: String,
+    pub(crate) tracer: Tracer,
     pub(crate) stop: CancellationToken,
     /// Held by whoever may still need an engine; nothing is ever sent.
     pub(crate) _requests: Option<mpsc::Sender<Infallible>>,

@@ -1,5 +1,7 @@
 //! `WorkflowService`.
 
+use std::sync::Arc;
+
 use planaria_kernel::Json;
 use planaria_kernel::time::rfc3339;
 use planaria_proto::types::v1::{CloudEvent, Phase};
@@ -37,7 +39,8 @@ impl WorkflowService for Api {
         &self,
         request: Request<RunWorkflowRequest>,
     ) -> Result<Response<RunWorkflowResponse>, Status> {
-        let start = self.prepare(request.get_ref().start.clone()).await?;
+        let trace = self.trace_of(request.metadata());
+        let start = self.prepare(request.get_ref().start.clone(), trace).await?;
         let existing = self.existing(&start).await?;
         let shard = self.shard_of_start(&start, existing).await?;
         let engine = engine_of!(self, shard, request, WorkflowServiceClient.run_workflow);
@@ -55,7 +58,8 @@ impl WorkflowService for Api {
         &self,
         request: Request<StartWorkflowRequest>,
     ) -> Result<Response<StartWorkflowResponse>, Status> {
-        let start = self.prepare(request.get_ref().start.clone()).await?;
+        let trace = self.trace_of(request.metadata());
+        let start = self.prepare(request.get_ref().start.clone(), trace).await?;
         let existing = self.existing(&start).await?;
         let shard = self.shard_of_start(&start, existing).await?;
         let engine = engine_of!(self, shard, request, WorkflowServiceClient.start_workflow);
@@ -295,7 +299,11 @@ impl Api {
     }
 
     /// Checks a start and finds its definition.
-    async fn prepare(&self, start: Option<WorkflowStart>) -> Result<StartRequest, Error> {
+    async fn prepare(
+        &self,
+        start: Option<WorkflowStart>,
+        trace_parent: Option<Arc<str>>,
+    ) -> Result<StartRequest, Error> {
         let start = start.unwrap_or_default();
         let key = (!start.idempotency_key.is_empty()).then_some(start.idempotency_key);
         let is_key = |key: &String| key.len() <= KEY_BYTES_MAX && !key.contains(char::is_control);
@@ -319,7 +327,7 @@ impl Api {
             digest.update(input.as_bytes());
             digest.finalize().to_vec()
         });
-        Ok(StartRequest { definition, input, idempotency_key: key, digest })
+        Ok(StartRequest { definition, input, idempotency_key: key, digest, trace_parent })
     }
 
     /// The workflow that the key of a start has started before.

@@ -120,8 +120,11 @@ fn reference(graph: &Graph, node: NodeId) -> String {
 
 fn event(graph: &Graph, fact: &Fact) -> Event {
     match fact {
-        Fact::WorkflowStarted { input } => {
-            Event::WorkflowStarted(wire::WorkflowStarted { input: input.as_bytes().clone() })
+        Fact::WorkflowStarted { input, trace_parent } => {
+            Event::WorkflowStarted(wire::WorkflowStarted {
+                input: input.as_bytes().clone(),
+                trace_parent: trace_parent.as_deref().unwrap_or_default().to_owned(),
+            })
         }
         Fact::WorkflowSuspended { reason } => {
             Event::WorkflowSuspended(wire::WorkflowSuspended { reason: reason.clone() })
@@ -255,7 +258,10 @@ fn fact(graph: &Graph, event: HistoryEvent) -> Result<Fact, Unreadable> {
     };
     let json = Json::from_valid;
     Ok(match inner {
-        Event::WorkflowStarted(e) => Fact::WorkflowStarted { input: json(e.input) },
+        Event::WorkflowStarted(e) => Fact::WorkflowStarted {
+            input: json(e.input),
+            trace_parent: (!e.trace_parent.is_empty()).then(|| e.trace_parent.into()),
+        },
         Event::WorkflowSuspended(e) => Fact::WorkflowSuspended { reason: e.reason },
         Event::WorkflowResumed(_) => Fact::WorkflowResumed,
         Event::WorkflowCancelled(e) => Fact::WorkflowCancelled { reason: e.reason },

@@ -78,6 +78,8 @@ pub(crate) struct StartRequest {
     pub idempotency_key: Option<String>,
     /// SHA-256 of definition and input, if there is a key.
     pub digest: Option<Vec<u8>>,
+    /// Its place in a trace, if that is recorded.
+    pub trace_parent: Option<Arc<str>>,
 }
 
 /// What the caller of a start waits for.

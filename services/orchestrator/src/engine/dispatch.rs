@@ -6,6 +6,7 @@ use planaria_proto::task::v1::Assignment;
 use planaria_proto::types::v1::Payload;
 use planaria_proto::workflow::v1::watch_workflow_response::AttemptStarted;
 use planaria_runtime::clock::now_ms;
+use planaria_telemetry::{WorkflowSpans, WorkflowTrace};
 use uuid::Uuid;
 
 use super::Engine;
@@ -227,6 +228,7 @@ impl Engine {
             idempotency_key: format!("{}/{}", row.key.workflow, row.key.frame.0),
             deadline: frame.timeout_at_ms.map(convert::timestamp),
             progress_timeout: call.progress_timeout_ms.map(convert::duration),
+            trace_parent: attempt_trace(entry, row).unwrap_or_default(),
         })
     }
 
@@ -275,6 +277,13 @@ pub(super) const fn call_of(kind: &Kind) -> Option<&Call> {
         Kind::Call(call) => Some(call),
         _ => None,
     }
+}
+
+/// The place of an attempt in its workflow's trace, if that is recorded.
+fn attempt_trace(entry: &Entry, row: &TaskRow) -> Option<String> {
+    let trace: WorkflowTrace = entry.workflow.trace_parent.as_deref()?.parse().ok()?;
+    let spans = WorkflowSpans::new(&entry.workflow.id);
+    Some(trace.place(spans.attempt(row.key.frame.0, row.attempt)).to_string())
 }
 
 /// A JSON document as a payload; the empty content type means JSON.

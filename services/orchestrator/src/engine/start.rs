@@ -92,8 +92,10 @@ impl Engine {
             self.key_ages.push_back((planaria_runtime::clock::now_ms(), key.clone()));
         }
         let graph = request.definition.compiled.graph.clone();
+        let mut workflow = Workflow::new(id.to_string().into(), graph);
+        workflow.trace_parent = request.trace_parent;
         let mut entry = Box::new(Entry {
-            workflow: Workflow::new(id.to_string().into(), graph),
+            workflow,
             definition: request.definition,
             tasks: std::collections::BTreeMap::new(),
             retrying: 0,

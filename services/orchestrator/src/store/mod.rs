@@ -2,6 +2,9 @@
 
 #[cfg(test)]
 mod conformance;
+mod failure;
+mod plan;
+mod postgres;
 mod rows;
 #[cfg(test)]
 mod shard_conformance;
@@ -15,6 +18,8 @@ use bytes::Bytes;
 use planaria_proto::types::v1::Phase;
 use uuid::Uuid;
 
+pub(crate) use postgres::PostgresShardRegistry;
+pub use postgres::SCHEMA;
 pub(crate) use rows::{
     DefinitionKey, DefinitionRow, LogEntry, PhaseChange, Position, RecordWrite, SessionRow,
     StepWrite, Subject, TaskKey, TaskRow, TaskState, TimerKey, WorkflowRow, Write,

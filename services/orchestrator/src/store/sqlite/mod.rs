@@ -59,26 +59,6 @@ pub(super) const fn position_of(number: i64) -> Position {
     Position { log: number >> 40, seq: number & ((1 << 40) - 1) }
 }
 
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        match &error {
-            sqlx::Error::Database(database) if database.is_unique_violation() => Self::Conflict,
-            sqlx::Error::Database(database) if is_refusal(database.as_ref()) => {
-                Self::Refused(Box::new(error))
-            }
-            sqlx::Error::Encode(_) => Self::Refused(Box::new(error)),
-            _ => Self::Failed(Box::new(error)),
-        }
-    }
-}
-
-/// Whether the row is at fault, not the store: `SQLITE_TOOBIG`, `SQLITE_CONSTRAINT` or
-/// `SQLITE_MISMATCH`, in the low byte of the extended code.
-fn is_refusal(error: &dyn sqlx::error::DatabaseError) -> bool {
-    let code = error.code().and_then(|code| code.parse::<u32>().ok());
-    matches!(code.map(|code| code & 0xff), Some(18..=20))
-}
-
 #[async_trait]
 impl WorkflowStore for SqliteWorkflowStore {
     fn log(&self) -> u64 {
