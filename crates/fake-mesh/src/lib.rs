@@ -59,6 +59,10 @@ pub struct State {
     pub statistics_calls: u64,
     /// Answered by `ListFaulted`, in the order of their ids.
     pub faulted: Vec<Faulted>,
+    /// The most of them that one answer has, whatever is asked for.
+    pub faulted_page_max: Option<usize>,
+    /// How often `ListFaulted` was called.
+    pub faulted_calls: u64,
     /// Answered by `GetHistory`, by workflow.
     pub histories: HashMap<String, Vec<HistoryEvent>>,
     /// Answered by `GetWorkflow`, by workflow.

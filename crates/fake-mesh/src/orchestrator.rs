@@ -101,13 +101,17 @@ impl OrchestratorService for FakeOrchestrator {
         request: Request<ListFaultedRequest>,
     ) -> Result<Response<ListFaultedResponse>, Status> {
         let request = request.into_inner();
+        self.note(|state| state.faulted_calls += 1);
         let state = self.state();
-        let behind = state
+        let asked = usize::try_from(request.page_size).unwrap_or(usize::MAX);
+        let page = asked.min(state.faulted_page_max.unwrap_or(usize::MAX));
+        let mut behind = state
             .faulted
             .iter()
             .filter(|faulted| faulted.workflow_id > request.after_workflow_id)
-            .take(usize::try_from(request.page_size).unwrap_or(usize::MAX));
-        Ok(Response::new(ListFaultedResponse { workflows: behind.cloned().collect() }))
+            .cloned();
+        let workflows = behind.by_ref().take(page).collect();
+        Ok(Response::new(ListFaultedResponse { workflows, more: behind.next().is_some() }))
     }
 }
 

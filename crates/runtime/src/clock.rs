@@ -6,8 +6,13 @@ use std::time::UNIX_EPOCH;
 #[must_use]
 pub fn now_ms() -> u64 {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
-    let now = std::time::SystemTime::now();
-    now.duration_since(UNIX_EPOCH)
+    ms_of(std::time::SystemTime::now())
+}
+
+/// A time in milliseconds since the Unix epoch; 0 if it is before it.
+#[must_use]
+pub fn ms_of(at: std::time::SystemTime) -> u64 {
+    at.duration_since(UNIX_EPOCH)
         .map_or(0, |elapsed| u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
 }
 

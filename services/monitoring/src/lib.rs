@@ -3,6 +3,8 @@
 //! It asks the other services for what they know, and follows the orchestrator's log for healings
 //! and for what is counted over time. Nobody depends on it: when it is away, nobody else notices.
 
+#![allow(clippy::duplicate_mod, reason = "what both databases are asked is written once")]
+
 mod api;
 mod config;
 mod convert;

@@ -14,7 +14,6 @@ use crate::metric::{Metric, Spread};
 use crate::store::{Filter, MonitoringStore, Recent, Retained, Step, Stretch};
 
 #[path = "store/queries.rs"]
-#[allow(clippy::duplicate_mod, reason = "one text for two databases: see there")]
 mod queries;
 #[cfg(test)]
 mod tests;

@@ -28,6 +28,44 @@ pub enum Error {
     /// No further subscription is possible.
     #[error("{0} subscriptions are open, which is the limit")]
     TooManySubscribers(usize),
+    /// Nothing can be posted to such a URL.
+    #[error("the URL cannot be posted to: {0}")]
+    UrlInvalid(String),
+    /// The operator does not allow to post there.
+    #[error("{0}; the operator can allow it: [notification.webhooks] egress_allow")]
+    UrlNotAllowed(String),
+    /// The secret is none.
+    #[error("{0}")]
+    SecretInvalid(String),
+    /// The description is too long.
+    #[error("a description has at most {0} characters")]
+    DescriptionTooLong(usize),
+    /// No further webhook is possible.
+    #[error("there are {0} webhooks, which is the limit")]
+    TooManyWebhooks(u32),
+    /// More deliveries than one call may name.
+    #[error("{given} deliveries are more than one call may name ({max})")]
+    TooManyIds {
+        /// How many were given.
+        given: usize,
+        /// How many may be.
+        max: usize,
+    },
+    /// There is no such webhook.
+    #[error("there is no webhook `{0}`")]
+    WebhookNotFound(String),
+    /// There is no such delivery.
+    #[error("there is no delivery `{0}`")]
+    DeliveryNotFound(String),
+    /// The token is not one of a former page.
+    #[error("the page token is not one that a former page gave")]
+    PageTokenInvalid,
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Open(#[from] planaria_store::Error),
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] sqlx::Error),
     /// The orchestrator does not answer.
     #[error("the orchestrator does not answer: {0}")]
     OrchestratorUnavailable(String),
@@ -39,9 +77,23 @@ impl From<Error> for Status {
             Error::CursorInvalid(_) => (Code::InvalidArgument, "CURSOR_INVALID"),
             Error::CursorTooOld => (Code::OutOfRange, "CURSOR_TOO_OLD"),
             Error::TooManyTypes { .. } => (Code::InvalidArgument, "TOO_MANY"),
+            Error::UrlInvalid(_) => (Code::InvalidArgument, "URL_INVALID"),
+            Error::UrlNotAllowed(_) => (Code::InvalidArgument, "URL_NOT_ALLOWED"),
+            Error::SecretInvalid(_) => (Code::InvalidArgument, "SECRET_INVALID"),
+            Error::DescriptionTooLong(_) => (Code::InvalidArgument, "TOO_MANY"),
+            Error::TooManyIds { .. } => (Code::InvalidArgument, "TOO_MANY"),
+            Error::TooManyWebhooks(_) => (Code::ResourceExhausted, "TOO_MANY_WEBHOOKS"),
+            Error::WebhookNotFound(_) => (Code::NotFound, "WEBHOOK_NOT_FOUND"),
+            Error::DeliveryNotFound(_) => (Code::NotFound, "DELIVERY_NOT_FOUND"),
+            Error::PageTokenInvalid => (Code::InvalidArgument, "PAGE_TOKEN_INVALID"),
+            Error::Open(_) | Error::Store(_) => (Code::Unavailable, "STORE_UNAVAILABLE"),
             Error::TooManySubscribers(_) => (Code::ResourceExhausted, "TOO_MANY_SUBSCRIBERS"),
             Error::OrchestratorUnavailable(_) => (Code::Unavailable, "ORCHESTRATOR_UNAVAILABLE"),
         };
+        if let Error::Open(_) | Error::Store(_) = &error {
+            // What the database said stays here: callers can only try again.
+            tracing::error!(error = &error as &dyn std::error::Error, "store failed");
+        }
         let details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
         Self::with_error_details(code, error.to_string(), details)
     }

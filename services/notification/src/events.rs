@@ -3,6 +3,7 @@
 
 mod draft;
 mod emitted;
+pub(crate) mod json;
 pub(crate) mod kind;
 mod mesh;
 

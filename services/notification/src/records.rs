@@ -36,9 +36,11 @@ pub(crate) struct NewDelivery {
     /// Follows from the webhook and the event's place in the log.
     pub(crate) id: String,
     pub(crate) webhook: String,
+    /// Of the webhook.
     pub(crate) namespace: String,
     pub(crate) event_id: String,
     pub(crate) event_type: String,
+    /// The event in the JSON format of CloudEvents.
     pub(crate) body: Vec<u8>,
 }
 

@@ -19,7 +19,8 @@ pub(crate) fn next_at_ms(
     chance: f64,
 ) -> Option<u64> {
     let delay_ms = *delays_ms.get(attempts as usize)?;
-    let spread_ms = std::time::Duration::from_millis(delay_ms).mul_f64(JITTER * chance.clamp(0.0, 1.0));
+    let spread_ms =
+        std::time::Duration::from_millis(delay_ms).mul_f64(JITTER * chance.clamp(0.0, 1.0));
     let spread_ms = u64::try_from(spread_ms.as_millis()).unwrap_or(0);
     let longest_ms = delays_ms.iter().copied().max().unwrap_or(0);
     let asked_ms = retry_after_ms.unwrap_or(0).min(longest_ms);

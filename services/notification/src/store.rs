@@ -82,8 +82,10 @@ pub(crate) trait WebhookStore: Send + Sync + 'static {
         after: &str,
         limit: u32,
     ) -> Result<Vec<Webhook>, sqlx::Error>;
-    /// Removes a webhook and its deliveries. Tells whether it was there.
+    /// Removes a webhook. Tells whether it was there.
     async fn delete(&self, id: &str) -> Result<bool, sqlx::Error>;
+    /// Removes some deliveries of a webhook; tells how many.
+    async fn delete_deliveries(&self, id: &str, limit: u32) -> Result<u64, sqlx::Error>;
     /// Enables a webhook from a place on; one that is enabled stays as it is. Tells whether it is
     /// there.
     async fn enable(&self, id: &str, behind: &LogCursor) -> Result<bool, sqlx::Error>;

@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use planaria_proto::orchestrator::v1::ApplyRetryDecisionsRequest;
-use planaria_proto::orchestrator::v1::ListFaultedRequest;
+use planaria_proto::orchestrator::v1::{ListFaultedRequest, ListFaultedResponse};
 use planaria_proto::orchestrator::v1::apply_retry_decisions_request::Decision;
-use planaria_proto::orchestrator::v1::list_faulted_response::Faulted;
 use planaria_proto::orchestrator::v1::orchestrator_service_client::OrchestratorServiceClient;
 use planaria_proto::types::v1::Phase;
 use planaria_proto::workflow::v1::workflow_service_client::WorkflowServiceClient;
@@ -45,10 +44,14 @@ impl Orchestrator {
         Ok(answer.applied)
     }
 
-    pub(crate) async fn faulted(&self, after: &str, limit: u32) -> Result<Vec<Faulted>, Status> {
+    pub(crate) async fn faulted(
+        &self,
+        after: &str,
+        limit: u32,
+    ) -> Result<ListFaultedResponse, Status> {
         let request = ListFaultedRequest { after_workflow_id: after.to_owned(), page_size: limit };
         let request = self.request(request);
-        Ok(self.within(self.internal.clone().list_faulted(request)).await?.workflows)
+        self.within(self.internal.clone().list_faulted(request)).await
     }
 
     /// The task of each run of one (JSON pointer by frame); none of a workflow that is gone.

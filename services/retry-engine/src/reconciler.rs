@@ -74,11 +74,14 @@ impl Reconciler {
         let page = self.config.page_max.max(1);
         let mut dead_letters = self.ledger.store.open_after(after, page).await?;
         let mut retries = self.ledger.store.retries_after(after, page).await?;
-        let mut faulted = self
+        let answer = self
             .orchestrator
             .faulted(after, page)
             .await
             .map_err(|status| Error::OrchestratorUnavailable(status.message().to_owned()))?;
+        // A page of the orchestrator's may be shorter than what was asked for.
+        let more_faulted = answer.more;
+        let mut faulted = answer.workflows;
 
         // The stretch ends with the shortest full page.
         let full = |length: usize| length >= page as usize;
@@ -96,7 +99,7 @@ impl Reconciler {
         let ends = [
             full(dead_letters.len()).then(|| dead_letters.last().map(|(id, _)| id.clone())),
             full(retries.len()).then(last_retry),
-            full(faulted.len()).then(|| faulted.last().map(|last| last.workflow_id.clone())),
+            (more_faulted || full(faulted.len())).then(|| faulted.last().map(|last| last.workflow_id.clone())),
         ];
         let end = ends.into_iter().flatten().flatten().min();
         if let Some(end) = &end {

@@ -21,6 +21,8 @@ pub(crate) const WORKER_JOINED: &str = "dev.planaria.worker.joined.v1";
 pub(crate) const WORKER_LEFT: &str = "dev.planaria.worker.left.v1";
 pub(crate) const WORKER_LOST: &str = "dev.planaria.worker.lost.v1";
 
+pub(crate) const WEBHOOK_TEST: &str = "dev.planaria.webhook.test.v1";
+
 /// Those that name a task which their facts only number.
 pub(crate) const OF_TASKS: [&str; 5] =
     [TASK_COMPLETED, TASK_FAULTED, TASK_RETRIED, ATTEMPT_FAILED, ATTEMPT_LOST];

@@ -158,6 +158,7 @@ impl OrchestratorService for Api {
         };
         let limit = page_size(request.page_size, 100, 1_000);
         let rows = self.store.faulted(after, limit).await.map_err(Error::from)?;
+        let more = rows.len() >= limit as usize;
         let mut workflows = Vec::with_capacity(rows.len());
         for row in rows {
             let fault = row.fault.map(WorkflowFaulted::decode).transpose();
@@ -171,7 +172,7 @@ impl OrchestratorService for Api {
                 error: fault.error,
             });
         }
-        Ok(Response::new(ListFaultedResponse { workflows }))
+        Ok(Response::new(ListFaultedResponse { workflows, more }))
     }
 }
 

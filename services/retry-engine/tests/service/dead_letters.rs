@@ -17,7 +17,7 @@ use prost_types::Timestamp;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::scene::{Scene, eventually};
+use crate::scene::{PATIENCE, Scene, eventually};
 
 fn faulted(error: &str) -> Event {
     Event::WorkflowFaulted(WorkflowFaulted {
@@ -146,6 +146,22 @@ async fn redriving_what_cannot_be_redriven_says_why() {
     let request = ListDeadLettersRequest { page_token: "x".into(), ..Default::default() };
     let status = client.list_dead_letters(request).await.unwrap_err();
     assert_eq!(status.get_details_error_info().unwrap().reason, "PAGE_TOKEN_INVALID");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_fit_into_one_answer_stays_open() {
+    let mut scene = Scene::new().await;
+    scene.mesh.state().faulted_page_max = Some(2);
+    for workflow in ["a", "b", "c", "d", "e"] {
+        scene.happened(workflow, faulted("https://example.com/errors/declined"));
+    }
+    let client = scene.start().await;
+    await_listed(&client, DeadLetterState::Open, 5).await;
+    // Several rounds of the reconciler, of three answers each.
+    let seen = scene.mesh.state().faulted_calls + 12;
+    let rounds = scene.mesh.wait_until(|state| state.faulted_calls >= seen);
+    tokio::time::timeout(PATIENCE, rounds).await.expect("it goes on to reconcile");
+    assert_eq!(list(&client, DeadLetterState::Open).await.len(), 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]
