@@ -8,23 +8,29 @@ use planaria_proto::orchestrator::v1::LogPosition;
 
 use crate::Start;
 
-/// How far a reader has read: for each log, the last record. Kept as text, and opaque to whoever
-/// keeps it.
+/// How far a reader has read: the last record of each shard's log. Kept as text, and opaque to
+/// whoever keeps it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LogCursor {
-    /// The last sequence number read, by log.
-    read: BTreeMap<u64, u64>,
+    /// The last log and the last sequence number in it that were read, by shard.
+    read: BTreeMap<u32, (u64, u64)>,
 }
 
 /// The text is no cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotACursor;
 
+/// The shard of a log: the lower 16 bits of its number. Later logs of a shard have higher numbers.
+const fn shard_of(log: u64) -> u32 {
+    (log & 0xffff) as u32
+}
+
 impl LogCursor {
-    /// Behind this record and all before it.
+    /// Behind this record and all before it in its shard.
     #[must_use]
     pub fn behind(position: LogPosition) -> Self {
-        Self { read: BTreeMap::from([(position.log, position.seq)]) }
+        let LogPosition { log, seq } = position;
+        Self { read: BTreeMap::from([(shard_of(log), (log, seq))]) }
     }
 
     /// Whether nothing was read.
@@ -33,35 +39,38 @@ impl LogCursor {
         self.read.is_empty()
     }
 
+    /// The last record of a shard that was read.
+    #[must_use]
+    pub fn last(&self, shard: u32) -> Option<LogPosition> {
+        self.read.get(&shard).map(|&(log, seq)| LogPosition { log, seq })
+    }
+
     /// Whether a record was read.
     #[must_use]
     pub fn covers(&self, position: LogPosition) -> bool {
-        match self.read.get(&position.log) {
-            Some(last) => position.seq <= *last,
-            // Logs come one after the other: whoever reads a later one has read the earlier ones.
-            None => self.read.keys().any(|known| *known > position.log),
-        }
+        let LogPosition { log, seq } = position;
+        // Logs of a shard come one after the other: whoever reads a later one has read the
+        // earlier ones.
+        self.read.get(&shard_of(log)).is_some_and(|last| (log, seq) <= *last)
     }
 
     /// Whether all that `other` covers was read.
     #[must_use]
     pub fn reaches(&self, other: &Self) -> bool {
-        other.read.iter().all(|(&log, &seq)| self.covers(LogPosition { log, seq }))
+        other.read.values().all(|&(log, seq)| self.covers(LogPosition { log, seq }))
     }
 
-    /// A record was read, and all before it.
+    /// A record was read, and all before it in its shard.
     pub fn advance(&mut self, position: LogPosition) {
-        if self.covers(position) {
-            return;
+        if !self.covers(position) {
+            let LogPosition { log, seq } = position;
+            self.read.insert(shard_of(log), (log, seq));
         }
-        // Logs come one after the other: behind a record of a later one, the earlier are over.
-        self.read.retain(|log, _| *log >= position.log);
-        self.read.insert(position.log, position.seq);
     }
 
     /// All that `other` covers was read.
     pub fn advance_to(&mut self, other: &Self) {
-        for (&log, &seq) in &other.read {
+        for &(log, seq) in other.read.values() {
             self.advance(LogPosition { log, seq });
         }
     }
@@ -70,15 +79,15 @@ impl LogCursor {
     #[must_use]
     pub fn before(&self, position: LogPosition) -> Self {
         let mut read = self.read.clone();
-        read.insert(position.log, position.seq.saturating_sub(1));
+        let LogPosition { log, seq } = position;
+        read.insert(shard_of(log), (log, seq.saturating_sub(1)));
         Self { read }
     }
 
     /// Where reading goes on.
     #[must_use]
     pub fn start(&self) -> Start {
-        let last = self.read.last_key_value();
-        last.map_or(Start::Oldest, |(&log, &seq)| Start::After(LogPosition { log, seq }))
+        if self.is_empty() { Start::Oldest } else { Start::After(self.clone()) }
     }
 }
 
@@ -90,7 +99,7 @@ impl From<LogPosition> for LogCursor {
 
 impl fmt::Display for LogCursor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, (log, seq)) in self.read.iter().enumerate() {
+        for (number, (log, seq)) in self.read.values().enumerate() {
             let gap = if number == 0 { "" } else { "_" };
             write!(formatter, "{gap}{log}-{seq}")?;
         }
@@ -109,7 +118,8 @@ impl FromStr for LogCursor {
                 let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
                 if digits { text.parse::<u64>().map_err(|_| NotACursor) } else { Err(NotACursor) }
             };
-            if read.insert(number(log)?, number(seq)?).is_some() {
+            let (log, seq) = (number(log)?, number(seq)?);
+            if read.insert(shard_of(log), (log, seq)).is_some() {
                 return Err(NotACursor);
             }
         }
@@ -127,7 +137,7 @@ mod tests {
 
     #[test]
     fn cursors_are_read_as_they_are_written() {
-        for text in ["", "1-7", "1-7_3-0", "2-18446744073709551615"] {
+        for text in ["", "1-7", "1-7_65538-0", "2-18446744073709551615"] {
             assert_eq!(text.parse::<LogCursor>().unwrap().to_string(), text);
         }
         for text in ["1", "1-", "-1", "1-+7", "1-7_", "1-7_1-8", "1-7-8", "a-7", "start"] {
@@ -136,16 +146,25 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_covers_what_came_before_it() {
-        let mut cursor = LogCursor::behind(at(2, 7));
-        assert!(cursor.covers(at(2, 7)) && cursor.covers(at(1, 99)));
-        assert!(!cursor.covers(at(2, 8)) && !cursor.covers(at(3, 1)));
-        assert_eq!(cursor.before(at(2, 7)), LogCursor::behind(at(2, 6)));
-        cursor.advance(at(2, 5));
-        assert_eq!(cursor, LogCursor::behind(at(2, 7)));
-        cursor.advance_to(&LogCursor::behind(at(3, 1)));
-        assert!(cursor.reaches(&LogCursor::behind(at(2, 9))));
+    fn a_cursor_covers_what_came_before_it_in_each_shard() {
+        // The second log of shard 7, and later ones.
+        let log = |number: u64| number << 16 | 7;
+        let mut cursor = LogCursor::behind(at(log(2), 7));
+        assert!(cursor.covers(at(log(2), 7)) && cursor.covers(at(log(1), 99)));
+        assert!(!cursor.covers(at(log(2), 8)) && !cursor.covers(at(log(3), 1)));
+        assert!(!cursor.covers(at(1 << 16 | 8, 1)));
+        assert_eq!(cursor.before(at(log(2), 7)), LogCursor::behind(at(log(2), 6)));
+        cursor.advance(at(log(2), 5));
+        assert_eq!(cursor, LogCursor::behind(at(log(2), 7)));
+        cursor.advance(at(3 << 16 | 8, 4));
+        cursor.advance_to(&LogCursor::behind(at(log(3), 1)));
+        assert_eq!(
+            (cursor.last(7), cursor.last(8)),
+            (Some(at(log(3), 1)), Some(at(3 << 16 | 8, 4)))
+        );
+        assert!(cursor.reaches(&LogCursor::behind(at(log(2), 9))));
         assert!(!LogCursor::default().reaches(&cursor) && cursor.reaches(&LogCursor::default()));
-        assert_eq!(cursor.start(), Start::After(at(3, 1)));
+        assert_eq!(cursor.to_string().parse(), Ok(cursor.clone()));
+        assert_eq!(cursor.start(), Start::After(cursor));
     }
 }

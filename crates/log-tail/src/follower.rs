@@ -103,11 +103,11 @@ impl<L: Ledger> Follower<L> {
     /// Until another replica follows, or what is derived changes.
     async fn follow(&mut self, start: Start) {
         let settings = self.settings.clone();
-        let mut tail = LogTail::new(self.channel.clone(), &self.topics, start, settings);
-        let mut cursor = match start {
-            Start::After(position) => LogCursor::behind(position),
+        let mut cursor = match &start {
+            Start::After(cursor) => cursor.clone(),
             Start::Oldest | Start::End => LogCursor::default(),
         };
+        let mut tail = LogTail::new(self.channel.clone(), &self.topics, start, settings);
         // When what was absorbed must be saved.
         let mut unsaved: Option<Instant> = None;
         loop {

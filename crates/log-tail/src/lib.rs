@@ -6,17 +6,21 @@
 
 mod cursor;
 mod follower;
+mod reader;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use planaria_proto::orchestrator::v1::orchestrator_service_client::OrchestratorServiceClient;
-use planaria_proto::orchestrator::v1::{
-    LogPosition, LogRecord, ReadLogRequest, ReadLogResponse, Topic,
-};
+use planaria_proto::orchestrator::v1::{ListShardsRequest, LogPosition, LogRecord, Topic};
 use planaria_runtime::ServiceChannel;
 use serde::{Deserialize, Serialize};
-use tokio::time::{sleep, timeout};
-use tonic::{Code, Status, Streaming};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout};
+use tonic::{Request, Status};
+
+use reader::{From, Read, Reader, next_pause};
 
 pub use cursor::{LogCursor, NotACursor};
 pub use follower::{Follower, Ledger, Pace};
@@ -47,14 +51,14 @@ impl Default for TailSettings {
 }
 
 /// Where reading begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
     /// With the oldest record that is kept.
     Oldest,
     /// With what comes from now on.
     End,
-    /// Behind this position.
-    After(LogPosition),
+    /// Behind all of this; shards that it does not know are read from their oldest record on.
+    After(LogCursor),
 }
 
 /// What was read at once.
@@ -73,19 +77,27 @@ pub struct Trimmed {
     pub detail: String,
 }
 
-/// A log being followed.
+/// The logs of all shards being followed.
 #[derive(Debug)]
 pub struct LogTail {
     client: OrchestratorServiceClient<ServiceChannel>,
     topics: Vec<i32>,
     settings: TailSettings,
     start: Start,
-    stream: Option<Streaming<ReadLogResponse>>,
+    /// Everything that was returned.
+    cursor: LogCursor,
+    readers: BTreeMap<u32, JoinHandle<()>>,
+    /// Shards whose place is not kept any more.
+    trimmed: Vec<u32>,
+    to: mpsc::Sender<Read>,
+    read: mpsc::Receiver<Read>,
+    /// When the shards are asked for again.
+    next_look: Instant,
     pause: Option<Duration>,
 }
 
 impl LogTail {
-    /// Follows the log of the orchestrators behind `channel`. Nothing is read before the first
+    /// Follows the logs of the orchestrators behind `channel`. Nothing is read before the first
     /// call of [`LogTail::next`] or [`LogTail::open`].
     #[must_use]
     pub fn new(
@@ -97,101 +109,167 @@ impl LogTail {
         let client = OrchestratorServiceClient::new(channel)
             .max_decoding_message_size(settings.message_bytes_max);
         let topics = topics.iter().map(|topic| *topic as i32).collect();
-        Self { client, topics, settings, start, stream: None, pause: None }
+        let cursor = match &start {
+            Start::After(cursor) => cursor.clone(),
+            Start::Oldest | Start::End => LogCursor::default(),
+        };
+        // One batch is ready while the last one is worked on.
+        let (to, read) = mpsc::channel(1);
+        let next_look = Instant::now();
+        let (readers, trimmed, pause) = (BTreeMap::new(), Vec::new(), None);
+        Self {
+            client,
+            topics,
+            settings,
+            start,
+            cursor,
+            readers,
+            trimmed,
+            to,
+            read,
+            next_look,
+            pause,
+        }
     }
 
-    /// Where it would go on.
+    /// Behind everything that was returned.
     #[must_use]
-    pub const fn start(&self) -> Start {
-        self.start
+    pub const fn cursor(&self) -> &LogCursor {
+        &self.cursor
     }
 
-    /// Whether a stream is open.
-    #[must_use]
-    pub const fn is_open(&self) -> bool {
-        self.stream.is_some()
-    }
-
-    /// Goes on elsewhere, such as at the oldest record after [`Trimmed`].
+    /// Goes on elsewhere where the place is not kept any more, after [`Trimmed`].
     pub fn restart(&mut self, start: Start) {
+        for shard in std::mem::take(&mut self.trimmed) {
+            self.readers.remove(&shard);
+        }
         self.start = start;
-        self.stream = None;
+        self.cursor = LogCursor::default();
+        self.next_look = Instant::now();
     }
 
-    /// The next records. Broken streams are opened again for as long as it takes. May be dropped
-    /// at any time: nothing is lost that was not returned.
+    /// The next records, of whichever shard; a shard's records come in their order. Broken streams
+    /// are opened again for as long as it takes. May be dropped at any time: nothing is lost that
+    /// was not returned.
     ///
     /// # Errors
     /// The position is not in the log any more; only the caller knows what that means for it.
     pub async fn next(&mut self) -> Result<Batch, Trimmed> {
         loop {
-            let read = self.read().await;
-            match read {
-                Ok(Some(batch)) => {
-                    self.pause = None;
-                    self.start = Start::After(batch.position);
-                    return Ok(batch);
-                }
-                Ok(None) => self.lost("the stream ended"),
-                Err(status) if status.code() == Code::OutOfRange => {
-                    self.stream = None;
-                    return Err(Trimmed { detail: status.message().to_owned() });
-                }
-                Err(status) => self.lost(status.message()),
+            tokio::select! {
+                biased;
+                Some(read) = self.read.recv() => match read {
+                    Ok(batch) => {
+                        self.cursor.advance(batch.position);
+                        return Ok(batch);
+                    }
+                    Err((shard, trimmed)) => {
+                        self.trimmed.push(shard);
+                        return Err(trimmed);
+                    }
+                },
+                () = sleep_until(self.next_look) => self.look().await,
             }
-            sleep(self.next_pause()).await;
         }
     }
 
-    /// Opens the stream without waiting for records: from here on nothing is missed.
+    /// Opens the logs of all shards without waiting for records: from here on nothing is missed.
     ///
     /// # Errors
-    /// The orchestrator does not answer, or refuses the position (`OUT_OF_RANGE`).
+    /// The orchestrators do not answer, or refuse the position (`OUT_OF_RANGE`).
     pub async fn open(&mut self) -> Result<(), Status> {
-        if self.stream.is_some() {
-            return Ok(());
+        for shard in self.shards().await? {
+            if self.readers.contains_key(&shard) {
+                continue;
+            }
+            let mut reader = self.reader(shard);
+            let first = reader.open().await?;
+            if let Some(first) = first {
+                if first.records.is_empty() {
+                    self.cursor.advance(first.position);
+                }
+                reader.from = From::After(first.position);
+                // There is room: whatever else is read waits for it to be taken.
+                self.readers.insert(shard, spawn(reader, Some(first), self.to.clone()));
+            } else {
+                self.readers.insert(shard, spawn(reader, None, self.to.clone()));
+            }
         }
-        let (after, from_end) = match self.start {
-            Start::Oldest => (None, false),
-            Start::End => (None, true),
-            Start::After(position) => (Some(position), false),
-        };
-        let topics = self.topics.clone();
-        let request = ReadLogRequest { after, topics, from_end, shard: 0 };
-        let limit = Duration::from_millis(self.settings.open_ms_max);
-        let opened = timeout(limit, self.client.read_log(request)).await;
-        let opened = opened.map_err(|_| Status::unavailable("no answer in time"))?;
-        self.stream = Some(opened?.into_inner());
+        // A shard that is new from now on was not there when the reader began.
+        self.start = Start::Oldest;
+        self.next_look = Instant::now() + SHARDS_PERIOD;
         Ok(())
     }
 
-    async fn read(&mut self) -> Result<Option<Batch>, Status> {
-        self.open().await?;
-        let Some(stream) = &mut self.stream else { return Ok(None) };
-        loop {
-            let Some(response) = stream.message().await? else { return Ok(None) };
-            // Without a position the records could not be resumed behind.
-            let last = response.records.last().and_then(|record| record.position);
-            if let Some(position) = response.position.or(last) {
-                return Ok(Some(Batch { records: response.records, position }));
+    /// Finds the shards that are there, and begins to read new ones.
+    async fn look(&mut self) {
+        match self.shards().await {
+            Ok(shards) => {
+                for shard in shards {
+                    if !self.readers.contains_key(&shard) {
+                        let reader = self.reader(shard);
+                        self.readers.insert(shard, spawn(reader, None, self.to.clone()));
+                    }
+                }
+                self.start = Start::Oldest;
+                self.pause = None;
+                self.next_look = Instant::now() + SHARDS_PERIOD;
+            }
+            Err(status) => {
+                tracing::debug!(%status, "the shards cannot be listed");
+                let pause = next_pause(&mut self.pause, &self.settings);
+                self.next_look = Instant::now() + pause;
             }
         }
     }
 
-    fn lost(&mut self, reason: &str) {
-        self.stream = None;
-        tracing::debug!(reason, "the log is out of reach");
+    async fn shards(&mut self) -> Result<Vec<u32>, Status> {
+        let limit = Duration::from_millis(self.settings.open_ms_max);
+        let mut request = Request::new(ListShardsRequest {});
+        request.set_timeout(limit);
+        let listed = timeout(limit, self.client.list_shards(request)).await;
+        let listed = listed.map_err(|_| Status::unavailable("no answer in time"))?;
+        Ok(listed?.into_inner().shards)
     }
 
-    /// Doubles from loss to loss; drawn from its upper half, so that readers do not come in step.
-    fn next_pause(&mut self) -> Duration {
-        let (min, max) = (self.settings.reconnect_ms_min, self.settings.reconnect_ms_max);
-        let min = Duration::from_millis(min.max(1));
-        let max = Duration::from_millis(max).max(min);
-        let pause = self.pause.map_or(min, |pause| (pause * 2).min(max));
-        self.pause = Some(pause);
-        pause.mul_f64(0.5 + fastrand::f64() / 2.0)
+    fn reader(&self, shard: u32) -> Reader {
+        let from = match (self.cursor.last(shard), &self.start) {
+            (Some(position), _) => From::After(position),
+            (None, Start::End) => From::End,
+            (None, Start::Oldest | Start::After(_)) => From::Oldest,
+        };
+        Reader {
+            client: self.client.clone(),
+            topics: self.topics.clone(),
+            settings: self.settings.clone(),
+            shard,
+            from,
+            stream: None,
+            pause: None,
+        }
     }
+}
+
+impl Drop for LogTail {
+    fn drop(&mut self) {
+        for reader in self.readers.values() {
+            reader.abort();
+        }
+    }
+}
+
+/// How often it is asked whether there are new shards.
+const SHARDS_PERIOD: Duration = Duration::from_secs(2);
+
+fn spawn(reader: Reader, first: Option<Batch>, to: mpsc::Sender<Read>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        if let Some(first) = first
+            && to.send(Ok(first)).await.is_err()
+        {
+            return;
+        }
+        reader.run(to).await;
+    })
 }
 
 #[cfg(test)]
@@ -229,7 +307,7 @@ mod tests {
         mesh.push(session_opened("w3"));
         let (read, ()) = tokio::join!(read_to(&mut tail, 4), mesh.restart());
         assert_eq!(read, [4]);
-        assert_eq!(tail.start(), Start::After(LogPosition { log: 1, seq: 4 }));
+        assert_eq!(tail.cursor(), &LogCursor::behind(LogPosition { log: 1, seq: 4 }));
     }
 
     #[tokio::test]
@@ -249,7 +327,8 @@ mod tests {
             mesh.push(session_opened(&format!("w{number}")));
         }
         mesh.trim_before(3);
-        let mut tail = tail(&mesh, Start::After(LogPosition { log: 1, seq: 1 }));
+        let at = LogPosition { log: 1, seq: 1 };
+        let mut tail = tail(&mesh, Start::After(at.into()));
         assert!(tail.next().await.is_err());
         tail.restart(Start::Oldest);
         assert_eq!(read_to(&mut tail, 4).await, [3, 4]);

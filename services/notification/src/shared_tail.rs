@@ -121,6 +121,12 @@ impl SharedTail {
     async fn read(&self) {
         let channel = self.channel.clone();
         let mut tail = LogTail::new(channel, &[], Start::End, self.settings.clone());
+        while let Err(status) = tail.open().await {
+            tracing::debug!(%status, "the log cannot be read yet");
+            sleep(Duration::from_millis(self.settings.reconnect_ms_min.max(1))).await;
+        }
+        let mut read = tail.cursor().clone();
+        self.position.send_replace(Some(read.clone()));
         loop {
             let batch = match tail.next().await {
                 Ok(batch) => batch,
@@ -131,13 +137,12 @@ impl SharedTail {
                     continue;
                 }
             };
-            let end = LogCursor::from(batch.position);
-            let after = self.position.send_replace(Some(end.clone()));
-            if let Some(after) = after {
-                let stretch = Stretch { after, records: batch.records, end };
-                // Nobody may be there in this moment, which is fine.
-                let _readers = self.stretches.send(Arc::new(stretch));
-            }
+            let after = read.clone();
+            read.advance(batch.position);
+            self.position.send_replace(Some(read.clone()));
+            let stretch = Stretch { after, records: batch.records, end: read.clone() };
+            // Nobody may be there in this moment, which is fine.
+            let _readers = self.stretches.send(Arc::new(stretch));
         }
     }
 }

@@ -74,10 +74,7 @@ impl Subscription {
     async fn follow(&mut self) -> Result<(), Gone> {
         // Everything up to here was read; none: nothing yet, from the oldest on.
         let mut seen = match &self.own {
-            Some(own) => match own.start() {
-                Start::After(position) => Some(LogCursor::behind(position)),
-                Start::Oldest | Start::End => None,
-            },
+            Some(own) => Some(own.cursor().clone()).filter(|cursor| !cursor.is_empty()),
             None => Some(self.seat.position.clone()),
         };
         loop {

@@ -62,12 +62,12 @@ impl OrchestratorService for Api {
         let topics = request.topics().fold(0, |topics, topic| topics | 1 << topic as u32);
         let topics = if topics == 0 { u32::MAX } else { topics };
         let after = match request.after {
-            Some(after) => Position { log: after.log, seq: after.seq },
+            Some(after) => Position { log: after.log >> 16, seq: after.seq },
             None if request.from_end => tail.last(),
             None => Position::default(),
         };
         let (sender, stream) = mpsc::channel(8);
-        tokio::spawn(tell_log(tail, (after, topics), sender, self.stop.clone()));
+        tokio::spawn(tell_log((shard, tail), (after, topics), sender, self.stop.clone()));
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
 
@@ -181,7 +181,7 @@ impl Api {
         let mut all = GetStatisticsResponse::default();
         for local in self.shards.here() {
             let counts = local.engine.ask(Command::Statistics).await?;
-            add(&mut all, statistics(*counts, local.tail.last()));
+            add(&mut all, statistics(*counts, (local.shard, local.tail.last())));
         }
         Ok(all)
     }
@@ -343,13 +343,13 @@ impl Api {
 
 /// Sends a log from a position on, for as long as somebody reads it.
 async fn tell_log(
-    tail: LogTail,
+    (shard, tail): (Shard, LogTail),
     (mut after, topics): (Position, u32),
     to_client: mpsc::Sender<Result<ReadLogResponse, Status>>,
     stop: CancellationToken,
 ) {
     // At once, so that the reader knows where it goes on whenever it breaks off.
-    let first = ReadLogResponse { records: Vec::new(), position: Some(position(after)) };
+    let first = ReadLogResponse { records: Vec::new(), position: Some(position(shard, after)) };
     if to_client.send(Ok(first)).await.is_err() {
         return;
     }
@@ -373,21 +373,21 @@ async fn tell_log(
             continue;
         }
         told = last;
-        let records = match records(&entries) {
+        let records = match records(shard, &entries) {
             Ok(records) => records,
             Err(error) => {
                 let _ = to_client.send(Err(error.into())).await;
                 return;
             }
         };
-        let response = ReadLogResponse { records, position: Some(position(last)) };
+        let response = ReadLogResponse { records, position: Some(position(shard, last)) };
         if to_client.send(Ok(response)).await.is_err() {
             return;
         }
     }
 }
 
-fn records(entries: &[std::sync::Arc<LogEntry>]) -> Result<Vec<LogRecord>, Error> {
+fn records(shard: Shard, entries: &[std::sync::Arc<LogEntry>]) -> Result<Vec<LogRecord>, Error> {
     let corrupt = |error: prost::DecodeError| Error::Corrupt(error.to_string());
     let mut records = Vec::with_capacity(entries.len());
     for entry in entries {
@@ -408,7 +408,7 @@ fn records(entries: &[std::sync::Arc<LogEntry>]) -> Result<Vec<LogRecord>, Error
             }
         };
         records.push(LogRecord {
-            position: Some(position(entry.position)),
+            position: Some(position(shard, entry.position)),
             namespace: entry
                 .definition
                 .as_ref()
@@ -420,8 +420,9 @@ fn records(entries: &[std::sync::Arc<LogEntry>]) -> Result<Vec<LogRecord>, Error
     Ok(records)
 }
 
-const fn position(position: Position) -> LogPosition {
-    LogPosition { log: position.log, seq: position.seq }
+/// A position outside: the log's number tells the shard too.
+fn position(shard: Shard, position: Position) -> LogPosition {
+    LogPosition { log: position.log << 16 | u64::from(shard.0), seq: position.seq }
 }
 
 fn verdict_item(verdict: Verdict) -> Option<VerdictItem> {
@@ -474,7 +475,7 @@ async fn decide(engine: &Handle, decisions: Vec<Decision>) -> Result<Vec<bool>, 
     Ok(applied)
 }
 
-fn statistics(counts: Statistics, log_end: Position) -> GetStatisticsResponse {
+fn statistics(counts: Statistics, (shard, log_end): (Shard, Position)) -> GetStatisticsResponse {
     let waiting = counts.waiting.into_iter();
     let waiting = waiting.map(|(queue, function, count, has_worker)| WaitingFunction {
         function,
@@ -496,7 +497,7 @@ fn statistics(counts: Statistics, log_end: Position) -> GetStatisticsResponse {
         workflows_cancelled: counts.cancelled,
         oldest_queued: counts.oldest_queued_ms.map(age),
         waiting: waiting.collect(),
-        log_end: Some(position(log_end)),
+        log_end: Some(position(shard, log_end)),
     }
 }
 
