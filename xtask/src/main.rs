@@ -71,5 +71,5 @@ fn deny(root: &Path) -> process::Outcome {
     Program::new("cargo").arguments(&["deny", "--version"]).quiet(root).map_err(|problem| {
         format!("{problem}\ncargo-deny is missing: cargo install --locked cargo-deny")
     })?;
-    Program::new("cargo").arguments(&["deny", "check"]).hand_over(root)
+    Program::new("cargo").arguments(&["deny", "--workspace", "check"]).hand_over(root)
 }

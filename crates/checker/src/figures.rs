@@ -89,14 +89,16 @@ pub(crate) fn recoveries(evidence: &Evidence) -> Vec<Recovery> {
 }
 
 pub(crate) fn of(evidence: &Evidence) -> Value {
+    let accepted: BTreeSet<_> = evidence.promises.iter().map(|promise| &promise.key).collect();
+    let quiet_ms = evidence.number("quiet_ms").saturating_sub(evidence.number("healed_ms"));
     let mut figures = json!({
-        "workflows_accepted": evidence.promises.iter().map(|p| &p.key).collect::<BTreeSet<_>>().len(),
+        "workflows_accepted": accepted.len(),
         "workflows_lost": lost(evidence),
         "attempts_begun": evidence.ledger.iter().filter(|entry| entry.what == "start").count(),
         "faults": evidence.faults.iter().filter(|fault| !fault.skipped).count(),
         "faults_by_kind": by_kind(evidence),
         "open_after_the_deadline": evidence.number("open"),
-        "quiet_after_s": (evidence.number("quiet_ms").saturating_sub(evidence.number("healed_ms"))) / 1000,
+        "quiet_after_s": quiet_ms / 1_000,
     });
     calls(evidence, &mut figures);
     zombies(evidence, &mut figures);

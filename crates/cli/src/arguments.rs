@@ -167,7 +167,31 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Arguments::command().debug_assert();
+        let mut command = Arguments::command();
+        command.clone().debug_assert();
+        command.build();
+        assert_distinct(&command);
+    }
+
+    /// What `debug_assert` leaves out where there are no debug assertions.
+    fn assert_distinct(command: &clap::Command) {
+        let mut known = std::collections::HashSet::new();
+        for argument in command.get_arguments() {
+            let id = Some(format!("id {}", argument.get_id()));
+            let long = argument.get_long().map(|long| format!("--{long}"));
+            let short = argument.get_short().map(|short| format!("-{short}"));
+            for name in [id, long, short].into_iter().flatten() {
+                let twice = format!("{} has {name} twice", command.get_name());
+                assert!(known.insert(name), "{twice}");
+            }
+        }
+        command.get_subcommands().for_each(assert_distinct);
+    }
+
+    #[test]
+    fn a_signal_may_have_an_id_of_its_own() {
+        let words = ["planaria", "workflow", "signal", "w", "--type", "t", "--id", "e"];
+        Arguments::try_parse_from(words).unwrap();
     }
 
     /// Every command with its arguments: a change here is a change for everybody's scripts.

@@ -19,6 +19,9 @@ pub(crate) enum Error {
     /// Nothing answers at the address.
     #[error("no Planaria answers at {address}")]
     Unreachable { address: String },
+    /// The mesh answers, but did not in time.
+    #[error("{what}: the call took longer than {seconds} s, and may have taken effect")]
+    Late { what: String, seconds: u64 },
     /// The mesh refused.
     #[error("{what}: {}", refusal(status))]
     Refused { what: String, status: Box<Status> },
@@ -55,6 +58,9 @@ impl Error {
             Self::Unreachable { .. } => {
                 Some("start one with `planaria up`, or name another with --addr".into())
             }
+            Self::Late { .. } => {
+                Some("look whether it did; `planaria status` says how the mesh is".into())
+            }
             Self::Refused { status, .. } => advice_for(status),
             Self::Input { advice, .. } if !advice.is_empty() => Some(advice.clone()),
             Self::NotRun(error) => error.advice(),
@@ -86,6 +92,18 @@ impl Error {
 /// The stable reason of a refusal, if the mesh gave one.
 pub(crate) fn reason(status: &Status) -> Option<String> {
     status.get_details_error_info().map(|info| info.reason)
+}
+
+/// Whether the call's time ran out, on whichever side.
+pub(crate) fn is_late(status: &Status) -> bool {
+    let mut source = std::error::Error::source(status);
+    while let Some(error) = source {
+        if error.is::<tonic::TimeoutExpired>() {
+            return true;
+        }
+        source = error.source();
+    }
+    status.code() == Code::DeadlineExceeded
 }
 
 /// Whether the call never reached a mesh: the status was made on this side.

@@ -10,6 +10,7 @@ use planaria_proto::monitoring::v1::{
     WatchHealingsRequest, WatchHealingsResponse, WatchOverviewRequest, WatchOverviewResponse,
 };
 use planaria_runtime::clock;
+use planaria_runtime::identity::Identity;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -74,6 +75,7 @@ impl MonitoringService for Api {
         &self,
         request: Request<ListHealingsRequest>,
     ) -> Result<Response<ListHealingsResponse>, Status> {
+        let caller = Identity::of(&request)?;
         let request = request.into_inner();
         let limit = match request.page_size {
             0 => PAGE_SIZE_DEFAULT,
@@ -81,7 +83,7 @@ impl MonitoringService for Api {
         };
         let limit = limit.min(self.overviews.config.page_size_max.max(1));
         let filter = Filter {
-            namespace: request.namespace,
+            namespace: seen_namespace(&caller, request.namespace),
             workflow: request.workflow_id,
             incident: request.incident,
             before: read_token(&request.page_token)?,
@@ -92,12 +94,13 @@ impl MonitoringService for Api {
 
     async fn watch_healings(
         &self,
-        _request: Request<WatchHealingsRequest>,
+        request: Request<WatchHealingsRequest>,
     ) -> Result<Response<Self::WatchHealingsStream>, Status> {
+        let caller = Identity::of(&request)?;
         // Watched from here on: the caller misses nothing that happens after the answer.
         let watch = self.overviews.healings.watch().await?;
         let (sender, receiver) = mpsc::channel(UNREAD_MAX);
-        tokio::spawn(watch::healings(watch, sender, self.stop.clone()));
+        tokio::spawn(watch::healings(watch, caller, sender, self.stop.clone()));
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
 
@@ -105,7 +108,9 @@ impl MonitoringService for Api {
         &self,
         request: Request<GetSeriesRequest>,
     ) -> Result<Response<GetSeriesResponse>, Status> {
-        let request = request.into_inner();
+        let caller = Identity::of(&request)?;
+        let mut request = request.into_inner();
+        request.namespace = seen_namespace(&caller, request.namespace);
         if request.metrics.len() > METRICS_MAX {
             let text = format!("{} metrics are more than {METRICS_MAX}", request.metrics.len());
             return Err(Error::MetricInvalid(text).into());
@@ -122,11 +127,24 @@ impl MonitoringService for Api {
         &self,
         request: Request<GetDistributionRequest>,
     ) -> Result<Response<GetDistributionResponse>, Status> {
+        let caller = Identity::of(&request)?;
         let request = request.into_inner();
         let window = window(request.window, None, request.until)?;
-        let namespace = &request.namespace;
-        let distribution = self.series.distribution(request.spread(), &window, namespace).await?;
+        let spread = request.spread();
+        let namespace = seen_namespace(&caller, request.namespace);
+        let distribution = self.series.distribution(spread, &window, &namespace).await?;
         Ok(Response::new(distribution))
+    }
+}
+
+/// The namespace that is looked into; empty: all. Whoever sees one only looks into that one: of
+/// another it is told what it would be told if that were empty.
+fn seen_namespace(caller: &Identity, asked: String) -> String {
+    match caller.only_namespace() {
+        Some(only) if asked.is_empty() || asked == only => only.to_owned(),
+        // Nothing is in there: a definition's namespace has no such letter.
+        Some(_) => "/".to_owned(),
+        None => asked,
     }
 }
 

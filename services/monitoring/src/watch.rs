@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use planaria_proto::monitoring::v1::{Overview, WatchHealingsResponse, WatchOverviewResponse};
+use planaria_runtime::identity::Identity;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -44,18 +45,23 @@ pub(crate) async fn overview(
     }
 }
 
-/// Sends healings as they change. A reader that is slow gets them later.
+/// Sends healings that the caller sees as they change. A reader that is slow gets them later.
 pub(crate) async fn healings(
     mut watch: Watch,
+    caller: Identity,
     readers: mpsc::Sender<Result<WatchHealingsResponse, Status>>,
     stop: CancellationToken,
 ) {
     loop {
-        let healings = tokio::select! {
+        let mut healings = tokio::select! {
             () = stop.cancelled() => return,
             () = readers.closed() => return,
             healings = watch.next() => healings,
         };
+        healings.retain(|healing| caller.sees(&healing.namespace));
+        if healings.is_empty() {
+            continue;
+        }
         if readers.send(Ok(WatchHealingsResponse { healings })).await.is_err() {
             return;
         }

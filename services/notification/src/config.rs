@@ -56,6 +56,8 @@ pub struct WebhookConfig {
     pub attempt_ms_max: u64,
     /// The connection to it must stand within this.
     pub connect_ms_max: u64,
+    /// When a try has ended, what came of it is noted within this; otherwise it is tried again.
+    pub note_ms_max: u64,
     /// How much of an answer is kept.
     pub response_bytes_max: usize,
     /// Tries for one webhook at the same time, by each replica.
@@ -84,13 +86,10 @@ pub struct WebhookConfig {
     pub lease_ms: u64,
 }
 
-/// After a try can have ended, its outcome is noted within this.
-const NOTE_MS_MAX: u64 = 15_000;
-
 impl WebhookConfig {
     /// Whoever takes a delivery has it alone for so long.
     pub(crate) const fn claim_ms(&self) -> u64 {
-        self.attempt_ms_max.saturating_add(NOTE_MS_MAX)
+        self.attempt_ms_max.saturating_add(self.note_ms_max)
     }
 }
 
@@ -130,6 +129,7 @@ impl Default for WebhookConfig {
             delays_ms: soon.into_iter().chain(hours).collect(),
             attempt_ms_max: 15_000,
             connect_ms_max: 5_000,
+            note_ms_max: 15_000,
             response_bytes_max: 1_024,
             endpoint_attempts_max: 4,
             pending_max: 100_000,

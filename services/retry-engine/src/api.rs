@@ -3,22 +3,21 @@
 use std::collections::{BTreeSet, HashMap};
 
 use futures_util::{StreamExt, stream};
+use planaria_kernel::retry::breaker::BreakerEvent;
 use planaria_proto::retry::v1::retry_service_server::RetryService;
-use planaria_proto::retry::v1::{
-    DeadLetterState, GetDeadLetterRequest, GetDeadLetterResponse, ListDeadLettersRequest,
-    ListDeadLettersResponse, ListRetriesRequest, ListRetriesResponse, RedriveDeadLettersRequest,
-    RedriveDeadLettersResponse, RetryNowRequest, RetryNowResponse,
-};
+use planaria_proto::retry::v1::*;
 use planaria_runtime::clock;
 use tonic::{Request, Response, Status};
 
+use crate::board::Board;
 use crate::config::Config;
 use crate::convert;
 use crate::error::Error;
 use crate::ledger::Ledger;
 use crate::orchestrator::Orchestrator;
-use crate::records::{Retry, RetryKey};
-use crate::{redrive, story};
+use crate::records::{Retry as WaitingRetry, RetryKey};
+use crate::store::BreakerRow;
+use crate::{redrive, redrive_start, story};
 
 /// Entries of a page when the caller does not say.
 const PAGE_SIZE_DEFAULT: u32 = 100;
@@ -27,6 +26,7 @@ const LOOKUPS_AT_ONCE: usize = 8;
 
 pub(crate) struct Api {
     pub(crate) ledger: Ledger,
+    pub(crate) board: Board,
     pub(crate) orchestrator: Orchestrator,
     pub(crate) config: Config,
 }
@@ -39,7 +39,8 @@ impl RetryService for Api {
     ) -> Result<Response<ListRetriesResponse>, Status> {
         let request = request.into_inner();
         let limit = self.page_size(request.page_size);
-        let retries = self.ledger.store.retries(&request.workflow_id, limit).await;
+        let store = &self.ledger.store;
+        let retries = store.retries(&request.namespace, &request.workflow_id, limit).await;
         let retries = self.named(retries.map_err(Error::from)?).await;
         Ok(Response::new(ListRetriesResponse { retries }))
     }
@@ -64,19 +65,20 @@ impl RetryService for Api {
     ) -> Result<Response<ListDeadLettersResponse>, Status> {
         let request = request.into_inner();
         let limit = self.page_size(request.page_size);
-        let state = match request.state() {
-            DeadLetterState::Unspecified => DeadLetterState::Open,
-            state => state,
-        };
+        let state = open_unless_said(request.state());
         let before = page::read(&request.page_token)?;
+        let mut filter = convert::filter(request.filter);
+        if filter.workflow.is_empty() {
+            filter.workflow = request.workflow_id;
+        }
         let store = &self.ledger.store;
-        let letters = store.dead_letters(state, &request.workflow_id, before, limit).await;
+        let letters = store.dead_letters(state, &filter, before, limit).await;
         let letters = letters.map_err(Error::from)?;
         let next_page_token = match letters.last() {
             Some(last) if letters.len() >= limit as usize => page::write(last),
             _ => String::new(),
         };
-        let total = store.dead_letter_count(state).await.map_err(Error::from)?;
+        let total = store.dead_letter_count(state, &filter).await.map_err(Error::from)?;
         let dead_letters = letters.into_iter().map(convert::dead_letter).collect();
         Ok(Response::new(ListDeadLettersResponse { dead_letters, next_page_token, total }))
     }
@@ -101,14 +103,107 @@ impl RetryService for Api {
         &self,
         request: Request<RedriveDeadLettersRequest>,
     ) -> Result<Response<RedriveDeadLettersResponse>, Status> {
-        let ids = request.into_inner().ids;
+        let RedriveDeadLettersRequest { ids, input } = request.into_inner();
+        let input = input.map(redrive_start::json).transpose()?;
+        let (ledger, orchestrator) = (&self.ledger, &self.orchestrator);
         let outcomes =
-            redrive::redrive_all(&self.ledger, &self.orchestrator, &self.config, ids).await?;
+            redrive::redrive_all(ledger, orchestrator, &self.config, (ids, input)).await?;
         Ok(Response::new(RedriveDeadLettersResponse { outcomes }))
+    }
+
+    async fn list_dead_letter_groups(
+        &self,
+        request: Request<ListDeadLetterGroupsRequest>,
+    ) -> Result<Response<ListDeadLetterGroupsResponse>, Status> {
+        let request = request.into_inner();
+        let limit = self.page_size(request.page_size);
+        let state = open_unless_said(request.state());
+        let filter = convert::filter(request.filter);
+        let groups = self.ledger.store.dead_letter_groups(state, &filter, limit).await;
+        let groups = groups.map_err(Error::from)?.into_iter().map(convert::group).collect();
+        Ok(Response::new(ListDeadLetterGroupsResponse { groups }))
+    }
+
+    async fn start_redrive(
+        &self,
+        request: Request<StartRedriveRequest>,
+    ) -> Result<Response<StartRedriveResponse>, Status> {
+        let config = &self.config.redrive;
+        let redrive = redrive_start::start(&self.ledger, config, request.into_inner()).await?;
+        Ok(Response::new(StartRedriveResponse { redrive: Some(redrive) }))
+    }
+
+    async fn get_redrive(
+        &self,
+        request: Request<GetRedriveRequest>,
+    ) -> Result<Response<GetRedriveResponse>, Status> {
+        let redrive = Some(self.redrive(request.into_inner().redrive_id).await?);
+        Ok(Response::new(GetRedriveResponse { redrive }))
+    }
+
+    async fn stop_redrive(
+        &self,
+        request: Request<StopRedriveRequest>,
+    ) -> Result<Response<StopRedriveResponse>, Status> {
+        let id = request.into_inner().redrive_id;
+        let stopped = self.ledger.store.stop_redrive(&id, clock::now_ms()).await;
+        stopped.map_err(Error::from)?;
+        let redrive = Some(self.redrive(id).await?);
+        Ok(Response::new(StopRedriveResponse { redrive }))
+    }
+
+    async fn list_breakers(
+        &self,
+        request: Request<ListBreakersRequest>,
+    ) -> Result<Response<ListBreakersResponse>, Status> {
+        let ListBreakersRequest { namespace, all, page_size } = request.into_inner();
+        let limit = self.page_size(page_size);
+        let rows = self.ledger.store.breakers(&namespace, all, limit).await;
+        let breakers = rows.map_err(Error::from)?.iter().map(|row| self.shown(row)).collect();
+        Ok(Response::new(ListBreakersResponse { breakers }))
+    }
+
+    async fn reset_breaker(
+        &self,
+        request: Request<ResetBreakerRequest>,
+    ) -> Result<Response<ResetBreakerResponse>, Status> {
+        let route = convert::route(request.into_inner().key.unwrap_or_default());
+        if self.ledger.store.breaker(&route).await.map_err(Error::from)?.is_none() {
+            return Err(Error::BreakerNotFound(route.to_string()).into());
+        }
+        let (row, _) = self.board.act(&route, BreakerEvent::Reset).await?;
+        Ok(Response::new(ResetBreakerResponse { breaker: Some(self.shown(&row)) }))
+    }
+
+    async fn list_breaker_changes(
+        &self,
+        request: Request<ListBreakerChangesRequest>,
+    ) -> Result<Response<ListBreakerChangesResponse>, Status> {
+        let ListBreakerChangesRequest { namespace, page_size } = request.into_inner();
+        let limit = self.page_size(page_size);
+        let changes = self.ledger.store.breaker_changes(&namespace, limit).await;
+        let changes = changes.map_err(Error::from)?;
+        Ok(Response::new(ListBreakerChangesResponse { changes }))
+    }
+}
+
+const fn open_unless_said(state: DeadLetterState) -> DeadLetterState {
+    match state {
+        DeadLetterState::Unspecified => DeadLetterState::Open,
+        state => state,
     }
 }
 
 impl Api {
+    async fn redrive(&self, id: String) -> Result<Redrive, Error> {
+        let found = self.ledger.store.redrive(&id).await?;
+        found.map(|row| row.redrive).ok_or(Error::RedriveNotFound(id))
+    }
+
+    fn shown(&self, row: &BreakerRow) -> Breaker {
+        convert::breaker(row, self.config.breaker.window_ms, clock::now_ms())
+    }
+
     fn page_size(&self, asked: u32) -> u32 {
         let size = if asked == 0 { PAGE_SIZE_DEFAULT } else { asked };
         size.min(self.config.page_size_max.max(1))
@@ -116,7 +211,7 @@ impl Api {
 
     /// With the names of their tasks, which only the orchestrator knows. While it is away, the
     /// list is shown without them.
-    async fn named(&self, retries: Vec<Retry>) -> Vec<planaria_proto::retry::v1::Retry> {
+    async fn named(&self, retries: Vec<WaitingRetry>) -> Vec<Retry> {
         let workflows: BTreeSet<_> =
             retries.iter().map(|retry| retry.key.workflow.clone()).collect();
         let names: HashMap<String, HashMap<u32, String>> = stream::iter(workflows)

@@ -28,6 +28,24 @@ pub enum Error {
         /// How many may be.
         max: usize,
     },
+    /// There is no such breaker: nothing was ever called there.
+    #[error("there is no breaker of `{0}`")]
+    BreakerNotFound(String),
+    /// There is no such redrive, or it ended long ago.
+    #[error("there is no redrive `{0}`")]
+    RedriveNotFound(String),
+    /// The id names a redrive that is another one.
+    #[error("the redrive `{0}` was started with another filter, rate or input")]
+    RedriveDiffers(String),
+    /// The filter names nothing, and so everything.
+    #[error("the filter is empty: say at least a namespace")]
+    FilterEmpty,
+    /// The new input is no JSON.
+    #[error("the input is not JSON: {0}")]
+    InputInvalid(String),
+    /// What the store has as its place in the log cannot be read.
+    #[error("the store's place in the log cannot be read: `{0}`")]
+    CursorUnreadable(String),
     /// The orchestrator does not answer.
     #[error("the orchestrator does not answer: {0}")]
     OrchestratorUnavailable(String),
@@ -46,6 +64,12 @@ impl From<Error> for Status {
             Error::DeadLetterNotFound(_) => (Code::NotFound, "DEAD_LETTER_NOT_FOUND"),
             Error::PageTokenInvalid => (Code::InvalidArgument, "PAGE_TOKEN_INVALID"),
             Error::TooMany { .. } => (Code::InvalidArgument, "TOO_MANY"),
+            Error::BreakerNotFound(_) => (Code::NotFound, "BREAKER_NOT_FOUND"),
+            Error::RedriveNotFound(_) => (Code::NotFound, "REDRIVE_NOT_FOUND"),
+            Error::RedriveDiffers(_) => (Code::AlreadyExists, "REDRIVE_DIFFERS"),
+            Error::FilterEmpty => (Code::InvalidArgument, "FILTER_EMPTY"),
+            Error::InputInvalid(_) => (Code::InvalidArgument, "INPUT_INVALID"),
+            Error::CursorUnreadable(_) => (Code::Internal, "CURSOR_UNREADABLE"),
             Error::OrchestratorUnavailable(_) => (Code::Unavailable, "ORCHESTRATOR_UNAVAILABLE"),
             Error::Open(_) | Error::Store(_) => (Code::Unavailable, "STORE_UNAVAILABLE"),
         };

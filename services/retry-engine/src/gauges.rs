@@ -14,6 +14,9 @@ pub(crate) struct Gauges {
     pub(crate) dead_letters_open: Gauge,
     pub(crate) retries_waiting: Gauge,
     pub(crate) log_gaps: Counter,
+    pub(crate) deferrals: Counter,
+    pub(crate) breakers_held: Gauge,
+    breaker_changes: Family<Labels, Counter>,
 }
 
 impl Gauges {
@@ -28,6 +31,11 @@ impl Gauges {
             dead_letters: metrics.counter("dead_letters", "Dead letters written"),
             dead_letters_open: metrics.gauge("dead_letters_open", "Dead letters that are open"),
             retries_waiting: metrics.gauge("retries_waiting", "Decisions not handed over yet"),
+            deferrals: metrics
+                .counter("retries_deferred", "Retries put off because their budget was empty"),
+            breakers_held: metrics.gauge("breakers_held", "Breakers that hold something back"),
+            breaker_changes: metrics
+                .counters("breaker_changes", "Changes of breakers, by what they became"),
             log_gaps: metrics.counter("log_gaps", "Times the log was trimmed before it was read"),
         }
     }
@@ -35,6 +43,11 @@ impl Gauges {
     pub(crate) fn decided(&self, give_up_reason: &str) {
         let decision = if give_up_reason.is_empty() { "RETRY" } else { give_up_reason };
         self.decisions.get_or_create(&vec![("decision", decision.to_owned())]).inc();
+    }
+
+    pub(crate) fn breaker_changed(&self, to: &str) {
+        let to = to.trim_start_matches("BREAKER_PHASE_").to_owned();
+        self.breaker_changes.get_or_create(&vec![("to", to)]).inc();
     }
 
     pub(crate) fn repaired(&self, kind: &str) {

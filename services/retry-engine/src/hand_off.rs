@@ -1,7 +1,9 @@
 //! Hands decisions to the orchestrator when they are due, until it has them.
 //!
-//! Sleeps until the next one is due; nothing ticks. One call is under way at a time: what becomes
-//! due meanwhile goes with the next.
+//! What is handed over is claimed first, so that no two replicas hand over the same; a claim that
+//! its replica did not finish is over after a while. A retry that finds its budget empty is put
+//! off, and the orchestrator is told so, lest it miss the decision. Sleeps until the next one is
+//! due; one call is under way at a time: what becomes due meanwhile goes with the next.
 
 use std::time::Duration;
 
@@ -12,13 +14,17 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::config::HandOffConfig;
+use crate::convert;
 use crate::error::Error;
 use crate::ledger::Ledger;
 use crate::orchestrator::{Orchestrator, is_transient};
 use crate::records::Retry;
+use crate::store::Claimed;
 
 /// The wall clock may be set while this sleeps: it is looked at again at least this often.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
+/// Where other replicas may follow the log, what they recorded is looked for this often.
+const SLEEP_MAX_SHARED: Duration = Duration::from_secs(1);
 
 pub(crate) struct HandOff {
     pub(crate) ledger: Ledger,
@@ -57,37 +63,48 @@ impl HandOff {
     /// Hands over what is due, or waits until something is.
     async fn round(&self) -> Result<(), Error> {
         let now_ms = clock::now_ms();
-        let due = self.ledger.store.due(now_ms, self.config.batch_max).await?;
-        if due.is_empty() {
-            self.wait(now_ms).await?;
-            return Ok(());
+        let until_ms = now_ms.saturating_add(self.config.claim_ms);
+        let (store, batch_max) = (&self.ledger.store, self.config.batch_max);
+        let claimed = store.claim(now_ms, until_ms, batch_max, &self.ledger.rules).await?;
+        let Claimed { decided, deferred } = &claimed;
+        if decided.is_empty() && deferred.is_empty() {
+            return self.wait(now_ms).await;
         }
-        match self.orchestrator.apply(due.iter().map(decision).collect()).await {
-            Ok(_applied) => self.handed_over(&due).await,
-            Err(status) if is_transient(&status) => Err(unavailable(&status)),
-            Err(_) => self.one_by_one(&due).await,
+        self.ledger.gauges.deferrals.inc_by(deferred.len() as u64);
+        let decisions = decided.iter().map(decision).chain(deferred.iter().map(deferral));
+        match self.orchestrator.apply(decisions.collect()).await {
+            Ok(_applied) => self.handed_over(decided).await,
+            Err(status) if is_transient(&status) => {
+                let keys: Vec<_> = decided.iter().map(|retry| retry.key.clone()).collect();
+                store.release(&keys, clock::now_ms()).await?;
+                Err(unavailable(&status))
+            }
+            Err(_) => self.one_by_one(&claimed).await,
         }
     }
 
     async fn wait(&self, now_ms: u64) -> Result<(), Error> {
+        let shared = self.ledger.store.is_shared();
+        let longest = if shared { SLEEP_MAX_SHARED } else { SLEEP_MAX };
         let next_due_ms = self.ledger.store.next_due_ms().await?;
-        let wait = next_due_ms.map_or(SLEEP_MAX, |due_ms| {
+        let wait = next_due_ms.map_or(longest, |due_ms| {
             // The timer is whole milliseconds too; one more saves a round too early.
-            Duration::from_millis(due_ms.saturating_sub(now_ms).saturating_add(1)).min(SLEEP_MAX)
+            Duration::from_millis(due_ms.saturating_sub(now_ms).saturating_add(1)).min(longest)
         });
-        let changed = self.ledger.due_changed.notified();
-        if next_due_ms.is_some() {
-            let _elapsed = timeout(wait, changed).await;
-        } else {
-            changed.await;
-        }
+        let _elapsed = timeout(wait, self.ledger.due_changed.notified()).await;
         Ok(())
     }
 
     /// The orchestrator refuses a batch, so one decision in it is to blame: that one waits, the
     /// others do not.
-    async fn one_by_one(&self, due: &[Retry]) -> Result<(), Error> {
-        for retry in due {
+    async fn one_by_one(&self, claimed: &Claimed) -> Result<(), Error> {
+        for retry in &claimed.deferred {
+            // Who is not told misses the decision, and lets the task go on by itself.
+            if let Err(status) = self.orchestrator.apply(vec![deferral(retry)]).await {
+                tracing::debug!(retry = %retry.key, %status, "deferral refused");
+            }
+        }
+        for retry in &claimed.decided {
             match self.orchestrator.apply(vec![decision(retry)]).await {
                 Ok(_applied) => self.handed_over(std::slice::from_ref(retry)).await?,
                 Err(status) if is_transient(&status) => return Err(unavailable(&status)),
@@ -109,7 +126,9 @@ impl HandOff {
             self.ledger.gauges.lateness.observe(late.as_secs_f64());
         }
         let keys: Vec<_> = retries.iter().map(|retry| retry.key.clone()).collect();
-        self.ledger.store.remove(&keys).await?;
+        if !keys.is_empty() {
+            self.ledger.store.remove(&keys).await?;
+        }
         self.ledger.count().await
     }
 
@@ -126,7 +145,13 @@ fn decision(retry: &Retry) -> Decision {
         frame: retry.key.frame,
         attempt: retry.key.attempt,
         give_up_reason: retry.give_up_reason.clone(),
+        deferred_until: None,
     }
+}
+
+/// Nobody is to miss the decision before it is due.
+fn deferral(retry: &Retry) -> Decision {
+    Decision { deferred_until: Some(convert::timestamp(retry.due_at_ms)), ..decision(retry) }
 }
 
 fn unavailable(status: &Status) -> Error {

@@ -4,14 +4,13 @@
 use std::sync::Arc;
 
 use planaria_kernel::retry::RetryPolicy;
-use planaria_proto::orchestrator::v1::{LogPosition, LogRecord};
+use planaria_proto::retry::v1::BreakerChange;
 use tokio::sync::Notify;
 
-use crate::derive;
 use crate::error::Error;
 use crate::gauges::Gauges;
 use crate::records::{Change, Fault};
-use crate::store::RetryStore;
+use crate::store::{RetryStore, Rules, Tenure, Told};
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -19,37 +18,40 @@ pub(crate) struct Ledger {
     pub(crate) store: Arc<dyn RetryStore>,
     /// Told when a decision may be due earlier than before.
     pub(crate) due_changed: Arc<Notify>,
+    /// Told when there is a redrive to work on.
+    pub(crate) redrive_started: Arc<Notify>,
     pub(crate) gauges: Gauges,
-    default_policy: RetryPolicy,
+    pub(crate) default_policy: RetryPolicy,
+    pub(crate) rules: Rules,
 }
 
 impl Ledger {
     pub(crate) async fn new(
         store: Arc<dyn RetryStore>,
         default_policy: RetryPolicy,
+        rules: Rules,
         gauges: Gauges,
     ) -> Result<Self, Error> {
-        let ledger = Self { store, due_changed: Arc::default(), gauges, default_policy };
+        let (due_changed, redrive_started) = (Arc::default(), Arc::default());
+        let ledger = Self { store, due_changed, redrive_started, gauges, default_policy, rules };
         ledger.count().await?;
         Ok(ledger)
     }
 
-    /// What the records change here.
-    pub(crate) fn changes(&self, records: &[LogRecord]) -> Vec<Change> {
-        records.iter().flat_map(|record| derive::changes(record, &self.default_policy)).collect()
-    }
-
-    /// Records changes with the place in the log that they come from.
+    /// Records what was derived, with the place in the log behind it. Answers the breakers that
+    /// changed their phase; `None`: another replica follows the log.
     pub(crate) async fn record(
         &self,
-        changes: &[Change],
-        position: LogPosition,
-    ) -> Result<(), Error> {
-        self.store.record(changes, position).await?;
-        if changes.is_empty() {
-            return Ok(());
+        tenure: Tenure<'_>,
+        told: Told<'_>,
+    ) -> Result<Option<Vec<BreakerChange>>, Error> {
+        let Some(breakers) = self.store.record(tenure, told, &self.rules).await? else {
+            return Ok(None);
+        };
+        if told.changes.is_empty() {
+            return Ok(Some(breakers));
         }
-        for change in changes {
+        for change in told.changes {
             match change {
                 Change::Decided(retry) => self.gauges.decided(&retry.give_up_reason),
                 Change::Faulted(fault) => {
@@ -61,11 +63,12 @@ impl Ledger {
                         "dead letter written"
                     );
                 }
-                Change::WentOn { .. } | Change::Over { .. } => {}
+                Change::Lost { .. } | Change::WentOn { .. } | Change::Over { .. } => {}
             }
         }
         self.due_changed.notify_one();
-        self.count().await
+        self.count().await?;
+        Ok(Some(breakers))
     }
 
     /// Writes a dead letter that the log did not tell of.

@@ -9,11 +9,13 @@
 #![allow(clippy::duplicate_mod, reason = "what both databases are asked is compiled for each")]
 
 mod api;
+mod board;
 mod config;
 mod convert;
+mod derivation;
 mod derive;
 mod error;
-mod follower;
+mod gate_api;
 mod gauges;
 mod hand_off;
 mod ledger;
@@ -22,6 +24,8 @@ mod postgres;
 mod reconciler;
 mod records;
 mod redrive;
+mod redrive_start;
+mod redriver;
 mod sqlite;
 mod store;
 mod story;

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use planaria_proto::orchestrator::v1::ApplyRetryDecisionsRequest;
-use planaria_proto::orchestrator::v1::{ListFaultedRequest, ListFaultedResponse};
 use planaria_proto::orchestrator::v1::apply_retry_decisions_request::Decision;
 use planaria_proto::orchestrator::v1::orchestrator_service_client::OrchestratorServiceClient;
-use planaria_proto::types::v1::Phase;
+use planaria_proto::orchestrator::v1::{ListFaultedRequest, ListFaultedResponse};
+use planaria_proto::types::v1::{Payload, Phase};
 use planaria_proto::workflow::v1::workflow_service_client::WorkflowServiceClient;
 use planaria_proto::workflow::v1::{
-    GetHistoryRequest, GetHistoryResponse, GetWorkflowRequest, RetryWorkflowRequest,
+    GetHistoryRequest, GetHistoryResponse, GetWorkflowRequest, RerunWorkflowRequest,
+    RetryWorkflowRequest,
 };
 use planaria_runtime::{Directory, ServiceChannel};
 use tonic::{Code, Request, Status};
@@ -85,6 +86,22 @@ impl Orchestrator {
             RetryWorkflowRequest { workflow_id: workflow.to_owned(), reason: reason.to_owned() };
         let request = self.request(request);
         self.within(self.workflows.clone().retry_workflow(request)).await.map(drop)
+    }
+
+    /// Goes on from a task's last run, with a new raw input.
+    pub(crate) async fn rerun_workflow(
+        &self,
+        workflow: &str,
+        task: &str,
+        input: &[u8],
+    ) -> Result<(), Status> {
+        let data = bytes::Bytes::copy_from_slice(input);
+        let request = self.request(RerunWorkflowRequest {
+            workflow_id: workflow.to_owned(),
+            task: task.to_owned(),
+            input: Some(Payload { content_type: String::new(), data }),
+        });
+        self.within(self.workflows.clone().rerun_workflow(request)).await.map(drop)
     }
 
     pub(crate) async fn history(

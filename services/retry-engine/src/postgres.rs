@@ -1,33 +1,86 @@
 //! The store in PostgreSQL: a schema that all replicas share.
 
+use planaria_store::{
+    Migration, PostgresPlan, PostgresSchema, PostgresSession, PostgresStore, postgres,
+};
+use sqlx::postgres::PgRow as Row;
+
+/// Does what changes nothing.
+macro_rules! reading {
+    ($store:ident, $session:ident => $asked:expr) => {{
+        let $session = &mut planaria_store::PostgresSession::Store(&$store.store);
+        $asked.await
+    }};
+}
+
+/// Does one statement.
+macro_rules! writing {
+    ($store:ident, $session:ident => $asked:expr) => {
+        reading!($store, $session => $asked)
+    };
+}
+
+/// Does several statements, all or none of them.
+macro_rules! all_or_none {
+    ($store:ident, $session:ident => $asked:expr) => {
+        planaria_store::retried(|| async {
+            let mut transaction = $store.store.begin().await?;
+            let $session = &mut planaria_store::PostgresSession::Transaction(&mut transaction);
+            let answer = $asked.await?;
+            transaction.commit().await?;
+            Ok(answer)
+        })
+        .await
+    };
+}
+
+#[path = "store/breakers.rs"]
+mod breakers;
+#[path = "store/budgets.rs"]
+mod budgets;
 #[path = "store/changes.rs"]
 mod changes;
 #[path = "store/dead_letters.rs"]
 mod dead_letters;
+#[path = "store/encoded.rs"]
+mod encoded;
+#[path = "store/port.rs"]
+mod port;
+#[path = "store/redrives.rs"]
+mod redrives;
 #[path = "store/retries.rs"]
 mod retries;
 #[path = "store/rows.rs"]
 mod rows;
-
-use planaria_proto::orchestrator::v1::LogPosition;
-use planaria_proto::retry::v1::DeadLetterState;
-use planaria_store::{
-    Migration, PostgresPlan, PostgresSchema, PostgresSession, PostgresStore, postgres, retried,
-};
-use sqlx::postgres::PgRow as Row;
-
-use crate::records::{Change, DeadLetter, Fault, Retry, RetryKey};
-use crate::store::RetryStore;
+#[cfg(test)]
+mod tests;
 
 type Session<'c> = PostgresSession<'c>;
+type Store = PostgresRetryStore;
+
+const IS_SHARED: bool = true;
+
+const BREAKER_LOCKED: &str = "SELECT * FROM breakers
+     WHERE namespace = $1 AND function = $2 AND destination = $3 FOR UPDATE";
+const BUDGET_LOCKED: &str = "SELECT counts FROM budgets
+     WHERE namespace = $1 AND function = $2 AND destination = $3 FOR UPDATE";
+const RETRIES_CLAIMED: &str = "UPDATE retries SET ready_at_ms = $3, charges = charges + 1
+     WHERE (workflow_id, frame) IN (
+         SELECT workflow_id, frame FROM retries WHERE ready_at_ms <= $1
+         ORDER BY ready_at_ms LIMIT $2 FOR UPDATE SKIP LOCKED)
+     RETURNING *";
+const REDRIVE_CLAIMED: &str = "UPDATE redrives SET claimed_until_ms = $2 WHERE id IN (
+         SELECT id FROM redrives WHERE state = 1 AND claimed_until_ms <= $1
+         ORDER BY claimed_until_ms LIMIT 1 FOR UPDATE SKIP LOCKED)
+     RETURNING *";
 
 /// The retry engine's part of the database.
 pub const SCHEMA: PostgresSchema = PostgresSchema {
     name: "retry_engine",
-    migrations: &[Migration {
-        name: "0001_retries",
-        sql: include_str!("postgres/0001_retries.sql"),
-    }],
+    migrations: &[
+        Migration { name: "0001_retries", sql: include_str!("postgres/0001_retries.sql") },
+        Migration { name: "0002_breakers", sql: include_str!("postgres/0002_breakers.sql") },
+    ],
 };
 
 /// The schema that the retry engine's replicas share.
@@ -40,116 +93,4 @@ impl PostgresRetryStore {
     pub(crate) async fn open(plan: &PostgresPlan) -> Result<Self, planaria_store::Error> {
         Ok(Self { store: postgres::open(plan, &SCHEMA).await? })
     }
-
-    /// Each statement by itself.
-    fn session(&self) -> Session<'_> {
-        PostgresSession::Store(&self.store)
-    }
 }
-
-#[tonic::async_trait]
-impl RetryStore for PostgresRetryStore {
-    async fn position(&self) -> Result<Option<LogPosition>, sqlx::Error> {
-        changes::position(&mut self.session()).await
-    }
-
-    async fn record(&self, changes: &[Change], position: LogPosition) -> Result<(), sqlx::Error> {
-        retried(|| async {
-            let mut transaction = self.store.begin().await?;
-            let mut session = PostgresSession::Transaction(&mut transaction);
-            changes::record(&mut session, changes, position).await?;
-            transaction.commit().await
-        })
-        .await
-    }
-
-    async fn next_due_ms(&self) -> Result<Option<u64>, sqlx::Error> {
-        retries::next_due_ms(&mut self.session()).await
-    }
-
-    async fn due(&self, now_ms: u64, limit: u32) -> Result<Vec<Retry>, sqlx::Error> {
-        retries::due(&mut self.session(), now_ms, limit).await
-    }
-
-    async fn remove(&self, keys: &[RetryKey]) -> Result<(), sqlx::Error> {
-        retried(|| async {
-            let mut transaction = self.store.begin().await?;
-            let mut session = PostgresSession::Transaction(&mut transaction);
-            retries::remove(&mut session, keys).await?;
-            transaction.commit().await
-        })
-        .await
-    }
-
-    async fn reschedule(&self, key: &RetryKey, due_at_ms: u64) -> Result<bool, sqlx::Error> {
-        retries::reschedule(&mut self.session(), key, due_at_ms).await
-    }
-
-    async fn retries(&self, workflow: &str, limit: u32) -> Result<Vec<Retry>, sqlx::Error> {
-        retries::waiting(&mut self.session(), workflow, limit).await
-    }
-
-    async fn counts(&self) -> Result<(u64, u64), sqlx::Error> {
-        dead_letters::counts(&mut self.session()).await
-    }
-
-    async fn write_dead_letter(&self, fault: &Fault) -> Result<(), sqlx::Error> {
-        retried(|| async {
-            let mut transaction = self.store.begin().await?;
-            let mut session = PostgresSession::Transaction(&mut transaction);
-            dead_letters::write(&mut session, fault).await?;
-            transaction.commit().await
-        })
-        .await
-    }
-
-    async fn dead_letters(
-        &self,
-        state: DeadLetterState,
-        workflow: &str,
-        before: Option<(u64, String)>,
-        limit: u32,
-    ) -> Result<Vec<DeadLetter>, sqlx::Error> {
-        dead_letters::list(&mut self.session(), state, workflow, before, limit).await
-    }
-
-    async fn dead_letter_count(&self, state: DeadLetterState) -> Result<u64, sqlx::Error> {
-        dead_letters::count(&mut self.session(), state).await
-    }
-
-    async fn dead_letter(&self, id: &str) -> Result<Option<DeadLetter>, sqlx::Error> {
-        dead_letters::get(&mut self.session(), id).await
-    }
-
-    async fn settle(
-        &self,
-        id: &str,
-        state: DeadLetterState,
-        at_ms: u64,
-    ) -> Result<(), sqlx::Error> {
-        dead_letters::settle(&mut self.session(), id, state, at_ms).await
-    }
-
-    async fn clear_settled(&self, settled_max: u32, before_ms: u64) -> Result<(), sqlx::Error> {
-        dead_letters::clear(&mut self.session(), settled_max, before_ms).await
-    }
-
-    async fn clear_give_ups(&self, before_ms: u64) -> Result<(), sqlx::Error> {
-        retries::clear_give_ups(&mut self.session(), before_ms).await
-    }
-
-    async fn open_after(
-        &self,
-        workflow: &str,
-        limit: u32,
-    ) -> Result<Vec<(String, String)>, sqlx::Error> {
-        dead_letters::open_after(&mut self.session(), workflow, limit).await
-    }
-
-    async fn retries_after(&self, workflow: &str, limit: u32) -> Result<Vec<Retry>, sqlx::Error> {
-        retries::after(&mut self.session(), workflow, limit).await
-    }
-}
-
-#[cfg(test)]
-mod tests;

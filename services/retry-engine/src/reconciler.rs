@@ -99,7 +99,8 @@ impl Reconciler {
         let ends = [
             full(dead_letters.len()).then(|| dead_letters.last().map(|(id, _)| id.clone())),
             full(retries.len()).then(last_retry),
-            (more_faulted || full(faulted.len())).then(|| faulted.last().map(|last| last.workflow_id.clone())),
+            (more_faulted || full(faulted.len()))
+                .then(|| faulted.last().map(|last| last.workflow_id.clone())),
         ];
         let end = ends.into_iter().flatten().flatten().min();
         if let Some(end) = &end {
@@ -182,7 +183,8 @@ impl Reconciler {
         let store = &self.ledger.store;
         let settled = store.clear_settled(settled_max, before_ms(settled_age_hours_max)).await;
         let give_ups = store.clear_give_ups(before_ms(self.retention.give_up_age_hours_max)).await;
-        let cleared = settled.and(give_ups);
+        let old = store.clear_old(before_ms(self.retention.idle_age_hours_max)).await;
+        let cleared = settled.and(give_ups).and(old);
         if let Err(error) = cleared {
             tracing::error!(error = &error as &dyn std::error::Error, "cannot clear");
         }

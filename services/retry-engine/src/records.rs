@@ -1,24 +1,37 @@
-//! What the retry engine keeps.
+//! What the retry engine keeps of failures, retries and faults.
 
 use std::fmt;
 
-use planaria_kernel::retry::GiveUpReason;
+use planaria_kernel::retry::breaker::Outcome;
+use planaria_kernel::retry::{ErrorClass, GiveUpReason};
+use planaria_proto::retry::v1::dead_letter::Loss;
 use planaria_proto::retry::v1::{DeadLetterCause, DeadLetterState};
 use planaria_proto::types::v1::{DefinitionReference, WorkflowError};
 
 /// Names a retry: an attempt that failed.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct RetryKey {
     pub(crate) workflow: String,
     pub(crate) frame: u32,
     pub(crate) attempt: u32,
 }
 
+/// What has a breaker and a budget of its own. Its order is that in which rows are locked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Route {
+    /// The definition's.
+    pub(crate) namespace: String,
+    pub(crate) function: String,
+    /// Empty where the function's arguments name no far side.
+    pub(crate) destination: String,
+}
+
 /// A decision that the orchestrator has not applied yet.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Retry {
     pub(crate) key: RetryKey,
-    pub(crate) function: String,
+    pub(crate) route: Route,
+    pub(crate) class: ErrorClass,
     pub(crate) failure: u32,
     pub(crate) attempts_max: u32,
     pub(crate) error: WorkflowError,
@@ -26,6 +39,19 @@ pub(crate) struct Retry {
     pub(crate) due_at_ms: u64,
     /// Empty: the task is tried again. Otherwise it is given up, for this reason.
     pub(crate) give_up_reason: String,
+    /// How often the budget was empty when it was due.
+    pub(crate) deferrals: u32,
+}
+
+/// The end of an attempt, as breakers and budgets see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub(crate) route: Route,
+    pub(crate) outcome: Outcome,
+    pub(crate) started_at_ms: u64,
+    pub(crate) at_ms: u64,
+    /// Whether it was the task's first attempt: no retry.
+    pub(crate) is_first: bool,
 }
 
 /// A task that the system gave up on.
@@ -40,6 +66,14 @@ pub(crate) struct DeadLetter {
     pub(crate) error: WorkflowError,
     pub(crate) created_at_ms: u64,
     pub(crate) settled_at_ms: Option<u64>,
+    /// What groups it with others.
+    pub(crate) fingerprint: String,
+    /// Empty where no function failed.
+    pub(crate) function: String,
+    /// Workers that were lost with the task.
+    pub(crate) losses: Vec<Loss>,
+    /// When a redrive was begun whose outcome is not known.
+    pub(crate) in_doubt_since_ms: Option<u64>,
 }
 
 /// A workflow that faulted.
@@ -58,13 +92,40 @@ pub(crate) struct Fault {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Change {
     /// A failure was decided about.
-    Decided(Retry),
+    Decided(Box<Retry>),
+    /// A worker was lost with a task.
+    Lost { workflow: String, frame: u32, function: String, loss: Box<Loss>, at_ms: u64 },
     /// A workflow faulted.
-    Faulted(Fault),
+    Faulted(Box<Fault>),
     /// A workflow goes on from a fault; its dead letter was redriven, or settled some other way.
     WentOn { workflow: String, redriven: bool, at_ms: u64 },
     /// A workflow is over.
     Over { workflow: String, at_ms: u64 },
+}
+
+/// Which dead letters; what is empty does not matter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Filter {
+    pub(crate) namespace: String,
+    pub(crate) definition: String,
+    pub(crate) definition_version: String,
+    pub(crate) function: String,
+    pub(crate) fingerprint: String,
+    pub(crate) workflow: String,
+    pub(crate) from_ms: u64,
+    /// `None`: no end.
+    pub(crate) before_ms: Option<u64>,
+}
+
+/// What is the same about several dead letters.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Group {
+    pub(crate) count: u64,
+    pub(crate) first_ms: u64,
+    pub(crate) last_ms: u64,
+    pub(crate) definitions: u64,
+    /// The newest of them.
+    pub(crate) newest: DeadLetter,
 }
 
 impl Fault {
@@ -86,6 +147,23 @@ impl Fault {
                 DeadLetterCause::NotRetryable
             }
             _ => DeadLetterCause::Uncaught,
+        }
+    }
+
+    /// What groups its dead letter with others.
+    pub(crate) fn fingerprint(&self) -> String {
+        let WorkflowError { r#type, status, title, detail, .. } = &self.error;
+        planaria_kernel::retry::fingerprint(r#type, *status, title, detail)
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.namespace, self.function)?;
+        if self.destination.is_empty() {
+            Ok(())
+        } else {
+            write!(formatter, "@{}", self.destination)
         }
     }
 }

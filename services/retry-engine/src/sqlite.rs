@@ -1,28 +1,84 @@
-//! The store in SQLite: the retry engine's own file.
+//! The store in SQLite: the retry engine's own file. Only one process has it.
 
+use std::path::Path;
+
+use planaria_store::{Migration, SqliteSession, SqliteSettings, SqliteStore, sqlite};
+use sqlx::sqlite::SqliteRow as Row;
+
+/// Does what changes nothing.
+macro_rules! reading {
+    ($store:ident, $session:ident => $asked:expr) => {{
+        let mut connection = $store.store.readers().acquire().await?;
+        let $session = &mut planaria_store::SqliteSession(&mut connection);
+        $asked.await
+    }};
+}
+
+/// Does one statement.
+macro_rules! writing {
+    ($store:ident, $session:ident => $asked:expr) => {{
+        let mut connection = $store.store.writer().acquire().await?;
+        let $session = &mut planaria_store::SqliteSession(&mut connection);
+        $asked.await
+    }};
+}
+
+/// Does several statements, all or none of them.
+macro_rules! all_or_none {
+    ($store:ident, $session:ident => $asked:expr) => {{
+        let mut transaction = $store.store.writer().begin_with("BEGIN IMMEDIATE").await?;
+        let $session = &mut planaria_store::SqliteSession(&mut transaction);
+        let answer = $asked.await?;
+        transaction.commit().await?;
+        Ok(answer)
+    }};
+}
+
+#[path = "store/breakers.rs"]
+mod breakers;
+#[path = "store/budgets.rs"]
+mod budgets;
 #[path = "store/changes.rs"]
 mod changes;
 #[path = "store/dead_letters.rs"]
 mod dead_letters;
+#[path = "store/encoded.rs"]
+mod encoded;
+#[path = "store/port.rs"]
+mod port;
+#[path = "store/redrives.rs"]
+mod redrives;
 #[path = "store/retries.rs"]
 mod retries;
 #[path = "store/rows.rs"]
 mod rows;
-
-use std::path::Path;
-
-use planaria_proto::orchestrator::v1::LogPosition;
-use planaria_proto::retry::v1::DeadLetterState;
-use planaria_store::{Migration, SqliteSession, SqliteSettings, SqliteStore, sqlite};
-use sqlx::sqlite::SqliteRow as Row;
-
-use crate::records::{Change, DeadLetter, Fault, Retry, RetryKey};
-use crate::store::RetryStore;
+#[cfg(test)]
+mod tests;
 
 type Session<'c> = SqliteSession<'c>;
+type Store = SqliteRetryStore;
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { name: "0001_retries", sql: include_str!("sqlite/0001_retries.sql") }];
+const IS_SHARED: bool = false;
+
+/// The one writer of a file has every row.
+const BREAKER_LOCKED: &str =
+    "SELECT * FROM breakers WHERE namespace = $1 AND function = $2 AND destination = $3";
+const BUDGET_LOCKED: &str =
+    "SELECT counts FROM budgets WHERE namespace = $1 AND function = $2 AND destination = $3";
+const RETRIES_CLAIMED: &str = "UPDATE retries SET ready_at_ms = $3, charges = charges + 1
+     WHERE (workflow_id, frame) IN (
+         SELECT workflow_id, frame FROM retries WHERE ready_at_ms <= $1
+         ORDER BY ready_at_ms LIMIT $2)
+     RETURNING *";
+const REDRIVE_CLAIMED: &str = "UPDATE redrives SET claimed_until_ms = $2 WHERE id IN (
+         SELECT id FROM redrives WHERE state = 1 AND claimed_until_ms <= $1
+         ORDER BY claimed_until_ms LIMIT 1)
+     RETURNING *";
+
+const MIGRATIONS: &[Migration] = &[
+    Migration { name: "0001_retries", sql: include_str!("sqlite/0001_retries.sql") },
+    Migration { name: "0002_breakers", sql: include_str!("sqlite/0002_breakers.sql") },
+];
 
 /// The retry engine's own file.
 #[derive(Debug, Clone)]
@@ -39,112 +95,3 @@ impl SqliteRetryStore {
         Ok(Self { store })
     }
 }
-
-#[tonic::async_trait]
-impl RetryStore for SqliteRetryStore {
-    async fn position(&self) -> Result<Option<LogPosition>, sqlx::Error> {
-        let mut connection = self.store.readers().acquire().await?;
-        changes::position(&mut SqliteSession(&mut connection)).await
-    }
-
-    async fn record(&self, changes: &[Change], position: LogPosition) -> Result<(), sqlx::Error> {
-        let mut transaction = self.store.writer().begin_with("BEGIN IMMEDIATE").await?;
-        changes::record(&mut SqliteSession(&mut transaction), changes, position).await?;
-        transaction.commit().await
-    }
-
-    async fn next_due_ms(&self) -> Result<Option<u64>, sqlx::Error> {
-        let mut connection = self.store.readers().acquire().await?;
-        retries::next_due_ms(&mut SqliteSession(&mut connection)).await
-    }
-
-    async fn due(&self, now_ms: u64, limit: u32) -> Result<Vec<Retry>, sqlx::Error> {
-        let mut connection = self.store.readers().acquire().await?;
-        retries::due(&mut SqliteSession(&mut connection), now_ms, limit).await
-    }
-
-    async fn remove(&self, keys: &[RetryKey]) -> Result<(), sqlx::Error> {
-        let mut transaction = self.store.writer().begin_with("BEGIN IMMEDIATE").await?;
-        retries::remove(&mut SqliteSession(&mut transaction), keys).await?;
-        transaction.commit().await
-    }
-
-    async fn reschedule(&self, key: &RetryKey, due_at_ms: u64) -> Result<bool, sqlx::Error> {
-        let mut connection = self.store.writer().acquire().await?;
-        retries::reschedule(&mut SqliteSession(&mut connection), key, due_at_ms).await
-    }
-
-    async fn retries(&self, workflow: &str, limit: u32) -> Result<Vec<Retry>, sqlx::Error> {
-        let mut connection = self.store.readers().acquire().await?;
-        retries::waiting(&mut SqliteSession(&mut connection), workflow, limit).await
-    }
-
-    async fn counts(&self) -> Result<(u64, u64), sqlx::Error> {
-        let mut connection = self.store.readers().acquire().await?;
-        dead_letters::counts(&mut SqliteSession(&mut connection)).await
-    }
-
-    async fn write_dead_letter(&self, fault: &Fault) -> Result<(), sqlx::Error> {
-        let mut transaction = self.store.writer().begin_with("BEGIN IMMEDIATE").await?;
-        dead_letters::write(&mut SqliteSession(&mut transaction), fault).await?;
-        transaction.commit().await
-    }
-
-    async fn dead_letters(
-        &self,
-        state: DeadLetterState,
-        workflow: &str,
-        before: Option<(u64, String)>,
-        limit: u32,
-    ) -> Result<Vec<DeadLetter>, sqlx::Error> {
-        let mut connection = self.store.readers().acquire().await?;
-        dead_letters::list(&mut SqliteSession(&mut connection), state, workflow, before, limit).await
-    }
-
-    async fn dead_letter_count(&self, state: DeadLetterState) -> Result<u64, sqlx::Error> {
-        let mut connection = self.store.readers().acquire().await?;
-        dead_letters::count(&mut SqliteSession(&mut connection), state).await
-    }
-
-    async fn dead_letter(&self, id: &str) -> Result<Option<DeadLetter>, sqlx::Error> {
-        let mut connection = self.store.readers().acquire().await?;
-        dead_letters::get(&mut SqliteSession(&mut connection), id).await
-    }
-
-    async fn settle(
-        &self,
-        id: &str,
-        state: DeadLetterState,
-        at_ms: u64,
-    ) -> Result<(), sqlx::Error> {
-        let mut connection = self.store.writer().acquire().await?;
-        dead_letters::settle(&mut SqliteSession(&mut connection), id, state, at_ms).await
-    }
-
-    async fn clear_settled(&self, settled_max: u32, before_ms: u64) -> Result<(), sqlx::Error> {
-        let mut connection = self.store.writer().acquire().await?;
-        dead_letters::clear(&mut SqliteSession(&mut connection), settled_max, before_ms).await
-    }
-
-    async fn clear_give_ups(&self, before_ms: u64) -> Result<(), sqlx::Error> {
-        let mut connection = self.store.writer().acquire().await?;
-        retries::clear_give_ups(&mut SqliteSession(&mut connection), before_ms).await
-    }
-
-    async fn open_after(
-        &self,
-        workflow: &str,
-        limit: u32,
-    ) -> Result<Vec<(String, String)>, sqlx::Error> {
-        let mut connection = self.store.readers().acquire().await?;
-        dead_letters::open_after(&mut SqliteSession(&mut connection), workflow, limit).await
-    }
-
-    async fn retries_after(&self, workflow: &str, limit: u32) -> Result<Vec<Retry>, sqlx::Error> {
-        let mut connection = self.store.readers().acquire().await?;
-        retries::after(&mut SqliteSession(&mut connection), workflow, limit).await
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -3,23 +3,29 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use planaria_log_tail::{LogTail, Start};
+use planaria_log_tail::{Follower, Pace};
 use planaria_proto::orchestrator::v1::Topic;
+use planaria_proto::retry::v1::retry_gate_service_server::RetryGateServiceServer;
 use planaria_proto::retry::v1::retry_service_server::RetryServiceServer;
 use planaria_runtime::{Deps, Service};
 use planaria_store::PostgresPlan;
 use tonic::service::Routes;
+use uuid::Uuid;
 
 use crate::api::Api;
+use crate::board::Board;
 use crate::config::Config;
+use crate::derivation::Derivation;
+use crate::derive::Derived;
 use crate::error::Error;
-use crate::follower::Follower;
+use crate::gate_api::GateApi;
 use crate::gauges::Gauges;
 use crate::hand_off::HandOff;
 use crate::ledger::Ledger;
 use crate::orchestrator::{ORCHESTRATOR, Orchestrator};
 use crate::postgres::PostgresRetryStore;
 use crate::reconciler::Reconciler;
+use crate::redriver::Redriver;
 use crate::sqlite::SqliteRetryStore;
 use crate::store::RetryStore;
 
@@ -31,25 +37,45 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let mut service = Service::new(crate::NAME);
     let store = store(&config, &deps).await?;
     let gauges = Gauges::new(&service.metrics);
-    let ledger = Ledger::new(store, config.policy.into(), gauges).await?;
+    let ledger = Ledger::new(store, config.policy.into(), config.rules(), gauges).await?;
+    let milliseconds = Duration::from_millis;
+    let replicas = config.replicas;
+    let board = Board::new(
+        ledger.clone(),
+        milliseconds(replicas.breakers_poll_ms.max(1)),
+        milliseconds(replicas.gates_repeat_ms.max(1)),
+    )
+    .await?;
     let orchestrator = Orchestrator::new(
         &deps.directory,
         Duration::from_millis(config.call_ms_max),
         config.tail.message_bytes_max,
     );
 
-    let start = ledger.store.position().await?.map_or(Start::Oldest, Start::After);
-    let topics = [Topic::Attempt, Topic::Fault];
-    let channel = deps.directory.channel(ORCHESTRATOR);
     let readiness = service.health.part("store");
     readiness.set(true);
     let follower = Follower {
-        ledger: ledger.clone(),
-        tail: LogTail::new(channel, &topics, start, config.tail.clone()),
-        save_after: Duration::from_millis(config.cursor_save_ms),
-        readiness,
+        ledger: Derivation {
+            ledger: ledger.clone(),
+            board: board.clone(),
+            holder: Uuid::new_v4().to_string(),
+            lease_ms: replicas.lease_ms,
+            readiness,
+            derived: Derived::default(),
+        },
+        channel: deps.directory.channel(ORCHESTRATOR),
+        topics: vec![Topic::Attempt, Topic::Fault, Topic::Outcome],
+        settings: config.tail.clone(),
+        pace: Pace {
+            save: milliseconds(config.cursor_save_ms),
+            // Three saves in a lease: one may fail, and one may be late.
+            idle: milliseconds(replicas.lease_ms / 3),
+            standby: milliseconds(replicas.standby_ms),
+        },
+        changed: Arc::default(),
     };
     service.spawn("follower", follower.run(deps.stop.clone()));
+    service.spawn("breakers", board.clone().run(deps.stop.clone()));
     let hand_off = HandOff {
         ledger: ledger.clone(),
         orchestrator: orchestrator.clone(),
@@ -62,8 +88,17 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         config: config.reconcile.clone(),
         retention: config.retention.clone(),
     };
-    service.spawn("reconciler", reconciler.run(deps.stop));
-    service.routes = Routes::new(RetryServiceServer::new(Api { ledger, orchestrator, config }));
+    service.spawn("reconciler", reconciler.run(deps.stop.clone()));
+    let redriver = Redriver {
+        ledger: ledger.clone(),
+        orchestrator: orchestrator.clone(),
+        config: config.redrive,
+    };
+    service.spawn("redriver", redriver.run(deps.stop));
+    let gates = GateApi { ledger: ledger.clone(), board: board.clone() };
+    let api = Api { ledger, board, orchestrator, config };
+    service.routes =
+        Routes::new(RetryServiceServer::new(api)).add_service(RetryGateServiceServer::new(gates));
     Ok(service)
 }
 

@@ -6,6 +6,8 @@ mod history;
 mod liveness;
 mod notice;
 mod retry;
+#[cfg(test)]
+mod tests;
 
 use crate::evidence::Evidence;
 use crate::report::Finding;

@@ -77,7 +77,7 @@ pub(crate) struct EventArguments {
     #[arg(long, default_value = "")]
     subject: String,
     /// Makes the delivery idempotent; without it, a new one
-    #[arg(long)]
+    #[arg(id = "event_id", long = "id", value_name = "ID")]
     id: Option<String>,
 }
 

@@ -27,7 +27,7 @@ use planaria_sdk::Channel;
 use tonic::{Request, Status};
 
 use crate::Error;
-use crate::error::is_transport;
+use crate::error::{is_late, is_transport};
 use crate::output::Output;
 use crate::output::message::{Mapping, Named};
 use crate::output::table::Table;
@@ -86,6 +86,9 @@ impl Client {
 
     /// What a failed call means, with what was being done.
     pub(crate) fn refused(&self, what: impl Into<String>, status: Status) -> Error {
+        if is_late(&status) {
+            return Error::Late { what: what.into(), seconds: CALL_MS_MAX / 1_000 };
+        }
         if is_transport(&status) {
             return Error::Unreachable { address: self.address.clone() };
         }
@@ -152,5 +155,35 @@ impl Backoff {
 
     pub(crate) fn reset(&mut self) {
         self.next_ms = RECONNECT_MS_MIN;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use planaria_proto::workflow::v1::GetWorkflowRequest;
+
+    use super::*;
+    use crate::output::Format;
+
+    /// What is said of a call that has so long, to that address.
+    async fn said(address: std::net::SocketAddr, timeout: Duration) -> String {
+        let gateway = Gateway::at(&format!("http://{address}"), None);
+        let client = Client::open(&gateway, Output::new(Format::Table, true)).unwrap();
+        let mut request = call(GetWorkflowRequest::default());
+        request.set_timeout(timeout);
+        let status = client.workflows().get_workflow(request).await.unwrap_err();
+        client.refused("cannot get w", status).to_string()
+    }
+
+    #[tokio::test]
+    async fn no_answer_in_time_is_not_nobody_there() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        // Connections are taken, but nobody says a word.
+        let late = said(address, Duration::from_millis(50)).await;
+        assert_eq!(late, "cannot get w: the call took longer than 15 s, and may have taken effect");
+        drop(listener);
+        let nobody = said(address, Duration::from_secs(15)).await;
+        assert_eq!(nobody, format!("no Planaria answers at http://{address}"));
     }
 }

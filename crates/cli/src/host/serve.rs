@@ -33,6 +33,9 @@ pub(crate) struct Arguments {
     /// Where it listens; without it, loopback and the service's own port
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+    /// Where other services reach it, as http://HOST:PORT; without it, where it listens
+    #[arg(long, value_name = "URL")]
+    advertise: Option<String>,
     /// Where /metrics, /healthz and /readyz are; without it, the port above by 1000
     #[arg(long, value_name = "ADDRESS|off")]
     admin: Option<Admin>,
@@ -101,7 +104,10 @@ async fn serve(
         None => Some(listeners::bind(listeners::admin_of(address)?).await?),
     };
     super::mesh::create(&data_dir)?;
-    let address = listeners::reachable(&listener).await?;
+    let address = match arguments.advertise {
+        Some(address) => address,
+        None => listeners::reachable(&listener).await?,
+    };
     let deps = Deps { address, tracer, ..settings.deps(settings.directory()?, data_dir, stop)? };
     let built = (service.build)(source, deps).await?;
     output.line(&format!("{} at {}", service.name, listeners::uri(&listener)?))?;

@@ -11,10 +11,13 @@ use planaria_rig::Error;
 use planaria_rig::chaos::{self, Settings, Store};
 use serde_json::Value;
 
-const USAGE: &str = "chaos --bin FOLDER [--duration 120s] [--seed S] [--tier ci|long] [--rate N]
+const USAGE: &str =
+    "chaos --bin FOLDER [--duration 120s] [--seed S] [--tier ci|long|false-death] [--rate N]
       [--store postgres|sqlite] [--keep FOLDER] [--output json]
 
   --bin    where planaria, chaos-worker and chaos-check are
+  --tier   ci: 5 minutes; long: 10 minutes, 20 000 workflows; false-death: 5 minutes in which
+           nothing is broken, with 20 workers and 32 programs that keep the processors busy
   --keep   keep journals and logs in this folder";
 
 struct Arguments {
@@ -53,6 +56,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
     let (mut bin, mut keep, mut json) = (PathBuf::new(), None, false);
     let (mut duration, mut rate) = (Duration::from_secs(120), 25.0);
     let (mut seed, mut store) = (fastrand::u64(..1 << 32), Store::Postgres);
+    let (mut workers, mut burners) = (4, 0);
     while let Some(word) = words.next() {
         let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
         let wrong = || format!("{word} {value}");
@@ -70,6 +74,10 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
             "--tier" if value == "long" => {
                 (duration, rate) = (Duration::from_secs(600), 34.0);
             }
+            "--tier" if value == "false-death" => {
+                (duration, rate) = (Duration::from_secs(300), 5.0);
+                (workers, burners) = (20, 32);
+            }
             "--store" if value == "postgres" => store = Store::Postgres,
             "--store" if value == "sqlite" => store = Store::Sqlite,
             _ => return Err(format!("`{word} {value}` is not understood")),
@@ -79,7 +87,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
         return Err("--bin is missing".into());
     }
     let (planaria, worker) = (bin.join("planaria"), bin.join("chaos-worker"));
-    let settings = Settings { planaria, worker, store, duration, seed, rate };
+    let settings = Settings { planaria, worker, store, duration, seed, rate, workers, burners };
     Ok(Arguments { bin, keep, json, settings })
 }
 
@@ -88,9 +96,10 @@ async fn run(arguments: &Arguments) -> Result<Value, Error> {
     let temporary = temporary.map_err(Error::file(std::env::temp_dir()))?;
     let folder = arguments.keep.clone().unwrap_or_else(|| temporary.path().to_owned());
     std::fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
-    let Settings { seed, duration, rate, store, .. } = &arguments.settings;
+    let Settings { seed, duration, rate, store, burners, .. } = &arguments.settings;
+    let tier = if *burners > 0 { " --tier false-death" } else { "" };
     let again = format!(
-        "cargo xtask chaos --seed {seed} --duration {}s --rate {rate} --store {}",
+        "cargo xtask chaos{tier} --seed {seed} --duration {}s --rate {rate} --store {}",
         duration.as_secs(),
         if *store == Store::Postgres { "postgres" } else { "sqlite" },
     );

@@ -19,7 +19,7 @@ const USAGE: &str = "compose-local --planaria FILE [--file docker-compose.yml] [
 const GATEWAY: &str = "gateway";
 const GATEWAY_PORT: u16 = 8080;
 /// Where the file sets the key of the first administrator.
-const KEY: &str = "PLANARIA__GATEWAY__FIRST_ADMIN_KEY";
+const KEY: &str = "PLANARIA__GATEWAY__ADMIN_KEY";
 
 struct Arguments {
     planaria: PathBuf,

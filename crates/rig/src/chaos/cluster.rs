@@ -20,6 +20,8 @@ use crate::redis::Redis;
 const READY_MS_MAX: u64 = 60_000;
 const POLL_MS: u64 = 50;
 const LOG_LINES: usize = 8;
+/// What the services of the mesh know each other by.
+const SECRET: &str = "the secret of a mesh that lives for minutes";
 /// The role that services have in the database.
 const USER: &str = "planaria";
 
@@ -32,7 +34,6 @@ pub(super) const SERVICES: [(&str, u16, u8); 6] = [
     ("notification", 7305, 2),
     ("monitoring", 7306, 2),
 ];
-pub(super) const WORKERS: u8 = 4;
 const POSTGRES_PORT: u16 = 5432;
 const REDIS_PORT: u16 = 6379;
 
@@ -154,9 +155,8 @@ impl Cluster {
                 let name = format!("{service}-{replica}");
                 let mut spec = ground.planaria(&name, service, back, &config);
                 spec.environment.extend(environment);
-                // What it tells others to call it by: its link, not itself.
-                let advertised = format!("http://{front}");
-                spec.environment.insert("PLANARIA__MESH__ADDRESS".into(), advertised);
+                // Others come through the link.
+                spec.arguments.extend(["--advertise".to_owned(), format!("http://{front}")]);
                 let member = Member::start(&name, Program::Plain(spec));
                 self.targets.push(Target { service, member, links });
             }
@@ -168,7 +168,7 @@ impl Cluster {
         let ledger = ground.folder.join("ledger");
         std::fs::create_dir_all(&ledger).map_err(Error::file(&ledger))?;
         let (third, (_, port, replicas)) = (180, SERVICES[0]);
-        for worker in 1..=WORKERS {
+        for worker in 1..=ground.settings.workers {
             let gateway = 1 + worker % replicas_of(ground.settings.store, replicas);
             let (front, back) = (ground.at(third, worker, port), ground.at(1, gateway, port));
             let link = Link::open(front, back).await?;
@@ -267,7 +267,10 @@ fn replicas_of(store: Store, replicas: u8) -> u8 {
 
 /// Where everybody is, for everybody.
 fn directory(ground: &Ground<'_>) -> String {
-    let mut text = "[telemetry]\nlevel = \"info\"\n\n[directory]\nworker = []\n".to_owned();
+    let mut text = format!(
+        "[telemetry]\nlevel = \"info\"\n\n[mesh]\nsecret = \"{SECRET}\"\n\n\
+         [directory]\nworker = []\n"
+    );
     for (third, (service, port, replicas)) in (1..).zip(SERVICES) {
         let count = replicas_of(ground.settings.store, replicas);
         let front = |replica| format!("\"http://{}\"", ground.at(third, replica, port));

@@ -136,6 +136,9 @@ async fn stopped(target: &Target, ms: u64) -> Value {
         tokio::time::sleep(Duration::from_millis(POLL_MS)).await;
     }
     let stopped = state(pid) == Some('T');
+    if !stopped && target.member.life().pid != Some(pid) {
+        return skipped("it crashed by itself just before");
+    }
     tokio::time::sleep(Duration::from_millis(ms)).await;
     // Somebody else may have ended it meanwhile; nobody continues it but this.
     let still = state(pid) == Some('T');

@@ -118,12 +118,13 @@ impl Kind {
         )
     }
 
-    /// Draws one by its share.
-    pub(super) fn draw(random: &mut Rng) -> &'static Self {
+    /// Draws one by its share; of the gentle ones, if only those are wanted.
+    pub(super) fn draw(random: &mut Rng, gentle: bool) -> &'static Self {
         let mut drawn = random.u16(..KINDS.iter().map(|kind| kind.permille).sum::<u16>());
         for kind in &KINDS {
             if drawn < kind.permille {
-                return kind;
+                let misbehaves = matches!(kind.name, "poison" | "hang");
+                return if gentle && misbehaves { &KINDS[0] } else { kind };
             }
             drawn -= kind.permille;
         }
@@ -139,7 +140,7 @@ mod tests {
     fn shares_are_of_a_thousand_and_are_drawn_so() {
         assert_eq!(KINDS.iter().map(|kind| kind.permille).sum::<u16>(), 1_000);
         let mut random = Rng::with_seed(1);
-        let drawn: Vec<_> = (0..10_000).map(|_| Kind::draw(&mut random).name).collect();
+        let drawn: Vec<_> = (0..10_000).map(|_| Kind::draw(&mut random, false).name).collect();
         let count = |name| drawn.iter().filter(|drawn| **drawn == name).count();
         assert!((3_500..4_200).contains(&count("linear")) && (10..110).contains(&count("hang")));
     }

@@ -35,7 +35,7 @@ const AGAIN_PERCENT: u8 = 5;
 const GET_PERCENT: u8 = 10;
 const POLL_MS: u64 = 250;
 /// Pauses of steps are drawn up to this.
-const STEP_MS_MAX: u64 = 60;
+const STEP_MS_MAX: u64 = 100;
 
 /// The clients; cheap to clone.
 #[derive(Clone)]
@@ -43,6 +43,8 @@ pub(super) struct Load {
     clients: Arc<[Client]>,
     journal: Journal,
     operations: Arc<AtomicU64>,
+    /// Only workflows whose functions behave.
+    gentle: bool,
     /// Starts of which nobody knows whether they happened.
     unknown: Arc<Mutex<BTreeMap<String, Start>>>,
 }
@@ -57,7 +59,7 @@ struct Start {
 }
 
 impl Load {
-    pub(super) fn new(gateways: &[String], journal: Journal) -> Result<Self, Error> {
+    pub(super) fn new(gateways: &[String], journal: Journal, gentle: bool) -> Result<Self, Error> {
         let unusable = |error: planaria_sdk::Error| Error::Failed(error.to_string());
         let clients: Result<Vec<_>, _> =
             gateways.iter().map(|gateway| Client::connect(gateway).map_err(unusable)).collect();
@@ -65,6 +67,7 @@ impl Load {
             clients: clients?.into(),
             journal,
             operations: Arc::default(),
+            gentle,
             unknown: Arc::default(),
         })
     }
@@ -100,7 +103,7 @@ impl Load {
         let mut n = 0;
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             n += 1;
-            let kind = Kind::draw(&mut random);
+            let kind = Kind::draw(&mut random, self.gentle);
             let ms = random.u64(1..STEP_MS_MAX);
             let start = Start { kind, key: format!("{seed}-{n}"), n, ms };
             let again = random.u8(..100) < AGAIN_PERCENT;

@@ -15,6 +15,7 @@ use crate::redis::Redis;
 
 /// The pause before a process that ended by itself is started again.
 const RESTART_MS: u64 = 200;
+const STARTS_MAX: u32 = 20;
 
 /// What runs.
 #[derive(Debug, Clone)]
@@ -31,6 +32,17 @@ impl Program {
             Self::Postgres(postgres) => postgres.create().await,
             Self::Redis(redis) => redis.start().await,
         }
+    }
+
+    /// Again and again for a while: the port or the memory of the former life may still be held.
+    async fn restart(&self) -> Result<Process, Error> {
+        for _ in 1..STARTS_MAX {
+            match self.start().await {
+                Ok(process) => return Ok(process),
+                Err(_) => tokio::time::sleep(Duration::from_millis(RESTART_MS)).await,
+            }
+        }
+        self.start().await
     }
 }
 
@@ -121,7 +133,7 @@ async fn keep(
                 Some(Command::End(_)) | None => return,
             }
         }
-        let mut process = match program.start().await {
+        let mut process = match program.restart().await {
             Ok(process) => process,
             Err(error) => {
                 life.send_modify(|life| life.problem = Some(error.to_string()));

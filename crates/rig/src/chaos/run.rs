@@ -1,5 +1,6 @@
 //! One run: start, load, break, heal, quiesce, leave the journals to the checker.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use super::nemesis;
 use crate::Error;
 use crate::journal::{Journal, now_ms};
 use crate::postgres::Postgres;
+use crate::process::{Process, Spec};
 
 /// Everything must have ended so long after the last fault.
 const QUIESCE: Duration = Duration::from_secs(60);
@@ -44,6 +46,11 @@ pub struct Settings {
     pub seed: u64,
     /// Workflows started per second.
     pub rate: f64,
+    /// Worker processes.
+    pub workers: u8,
+    /// Nothing is broken and nothing misbehaves, but so many programs keep the processors busy:
+    /// what is looked for are workers that are pronounced dead and are not. 0: things are broken.
+    pub burners: u8,
 }
 
 /// Runs; `check` is called at the end, while the mesh still answers, with the folder of the
@@ -74,7 +81,8 @@ async fn attend<C>(
 where
     C: AsyncFnOnce() -> Result<Value, Error>,
 {
-    let load = Load::new(&cluster.gateways, Journal::open(&folder.join("client.jsonl"))?)?;
+    let journal = Journal::open(&folder.join("client.jsonl"))?;
+    let load = Load::new(&cluster.gateways, journal, settings.burners > 0)?;
     load.publish().await?;
     let began_ms = now_ms();
     let (stop_load, stop_faults) = (CancellationToken::new(), CancellationToken::new());
@@ -84,6 +92,10 @@ where
     });
     tokio::time::sleep(CALM).await;
     let faults = Journal::open(&folder.join("faults.jsonl"))?;
+    let _burning = burn(settings, folder)?;
+    if settings.burners > 0 {
+        stop_faults.cancel();
+    }
     let nemesis = nemesis::run(Arc::clone(cluster), settings.seed, faults, stop_faults.clone());
     let nemesis = tokio::spawn(nemesis);
     tokio::time::sleep(settings.duration).await;
@@ -102,6 +114,7 @@ where
         "store": if settings.store == Store::Postgres { "postgres" } else { "sqlite" },
         "rate": settings.rate,
         "duration_s": settings.duration.as_secs(),
+        "burners": settings.burners,
         "began_ms": began_ms,
         "healed_ms": healed_ms,
         "quiet_ms": now_ms(),
@@ -115,4 +128,18 @@ where
     let path = folder.join("meta.json");
     std::fs::write(&path, meta.to_string()).map_err(Error::file(&path))?;
     check().await
+}
+
+/// Programs that do nothing as fast as they can, until they are dropped.
+fn burn(settings: &Settings, folder: &Path) -> Result<Vec<Process>, Error> {
+    let spec = Spec {
+        name: "burner".into(),
+        program: "/bin/sh".into(),
+        arguments: ["-c", "while :; do :; done"].map(str::to_owned).into(),
+        environment: BTreeMap::new(),
+        folder: folder.to_owned(),
+        log: folder.join("burners.log"),
+        user: None,
+    };
+    (0..settings.burners).map(|_| spec.start()).collect()
 }

@@ -5,9 +5,9 @@
 //!
 //! - a network of its own: a loopback address of its own, ports unchanged. `0.0.0.0`, `127.0.0.1`
 //!   and `localhost` are that address;
-//! - host names: names of services, written as `name:port`, are the addresses of its replicas. Where
-//!   several are meant, a `PLANARIA__DIRECTORY__*` variable becomes a list, any other text names
-//!   one of them;
+//! - host names: a name of a service, written as `name:port`, is the addresses of its replicas.
+//!   Where there are several, a `PLANARIA__DIRECTORY__*` variable becomes a list, and any other
+//!   text names one of them;
 //! - images: what this repository builds is the `planaria` binary, with the entry point of its
 //!   Dockerfile; `postgres` and `redis` are this machine's servers with the same credentials;
 //! - a host name of its own, which built-in workers are called after: `PLANARIA__WORKER__ORDINAL`

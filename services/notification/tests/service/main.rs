@@ -3,4 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod scene;
+mod sink;
 mod subscribe;
+mod webhooks;

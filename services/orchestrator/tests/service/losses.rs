@@ -5,7 +5,7 @@ use planaria_proto::orchestrator::v1::ReportVerdictsRequest;
 use planaria_proto::orchestrator::v1::report_verdicts_request::Verdict;
 use planaria_proto::task::v1::Acceptance;
 use planaria_proto::task::v1::result::Outcome;
-use planaria_proto::task::v1::{Failure, Release};
+use planaria_proto::task::v1::{Failure, OpenSessionRequest, Release};
 use planaria_proto::types::v1::{HealingAction, Phase, Signal};
 use prost_types::Timestamp;
 use serde_json::json;
@@ -48,6 +48,23 @@ async fn a_delivery_that_two_inventories_miss_is_repeated_uncharged() {
     assert_eq!(healing.signal(), Signal::LostDelivery);
     assert_eq!(world.get(&id).await.tasks[0].losses, 0, "uncharged");
     assert_eq!(worker.complete(&lost, json!(1)).await, Acceptance::Stale);
+}
+
+#[tokio::test]
+async fn a_lost_attempt_runs_before_what_never_ran() {
+    let world = World::new().await;
+    world.publish("one", ONE).await;
+    let id = world.start_workflow("one", json!({})).await;
+    let single = |name| OpenSessionRequest { capacity: 1, ..hello(name, "1", &["echo"]) };
+    let mut dead = Worker::open(&world, single("dead")).await.expect("a session");
+    assert_eq!(dead.next().await.workflow_id, id);
+    for _ in 0..5 {
+        world.start_workflow("one", json!({})).await;
+    }
+    pronounce_dead(&world, &dead).await;
+    let mut alive = Worker::open(&world, single("alive")).await.expect("a session");
+    let first = alive.next().await;
+    assert_eq!((first.workflow_id, first.attempt), (id, 2));
 }
 
 #[tokio::test]

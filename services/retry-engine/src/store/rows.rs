@@ -17,10 +17,7 @@ pub(super) fn small(row: &Row, column: &str) -> Result<u32, sqlx::Error> {
 }
 
 /// An encoded message of the contract.
-pub(super) fn message<M: Message + Default>(
-    row: &Row,
-    column: &str,
-) -> Result<M, sqlx::Error> {
+pub(super) fn message<M: Message + Default>(row: &Row, column: &str) -> Result<M, sqlx::Error> {
     let bytes: &[u8] = row.try_get(column)?;
     M::decode(bytes).map_err(|error| undecodable(column, error))
 }

@@ -13,6 +13,7 @@ use planaria_proto::workflow::v1::task_started::{Call, Detail};
 use planaria_proto::workflow::v1::{
     HistoryEvent, TaskStarted, WorkflowFaulted, WorkflowRetried, WorkflowStarted,
 };
+use planaria_runtime::ReplicaChannel;
 use prost_types::Timestamp;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -27,7 +28,10 @@ fn faulted(error: &str) -> Event {
     })
 }
 
-async fn list(client: &RetryServiceClient<ReplicaChannel>, state: DeadLetterState) -> Vec<DeadLetter> {
+async fn list(
+    client: &RetryServiceClient<ReplicaChannel>,
+    state: DeadLetterState,
+) -> Vec<DeadLetter> {
     let request = ListDeadLettersRequest { state: state.into(), ..Default::default() };
     client.clone().list_dead_letters(request).await.unwrap().into_inner().dead_letters
 }
@@ -86,7 +90,7 @@ async fn a_fault_is_kept_with_its_cause_and_story_and_is_redriven_once() {
     assert_eq!(story, [3, 5, 6]);
     assert_eq!(shown.arguments.unwrap().data, "{\"amount\":3}");
 
-    let request = RedriveDeadLettersRequest { ids: vec![letter.id.clone()] };
+    let request = RedriveDeadLettersRequest { ids: vec![letter.id.clone()], input: None };
     let redriven = client.redrive_dead_letters(request.clone()).await.unwrap().into_inner();
     assert!(redriven.outcomes[0].redriven, "{redriven:?}");
     let again = client.redrive_dead_letters(request).await.unwrap().into_inner();
@@ -130,13 +134,14 @@ async fn redriving_what_cannot_be_redriven_says_why() {
 
     let mut ids: Vec<_> = letters.iter().map(|letter| letter.id.clone()).collect();
     ids.sort();
-    let unknown = RedriveDeadLettersRequest { ids: vec![ids[0].clone(), "nonsense".into()] };
+    let unknown =
+        RedriveDeadLettersRequest { ids: vec![ids[0].clone(), "nonsense".into()], input: None };
     let status = client.redrive_dead_letters(unknown).await.unwrap_err();
     let reason = status.get_details_error_info().unwrap().reason;
     assert_eq!((status.code(), reason.as_str()), (Code::NotFound, "DEAD_LETTER_NOT_FOUND"));
     assert_eq!(list(&client, DeadLetterState::Open).await.len(), 2);
 
-    let request = RedriveDeadLettersRequest { ids };
+    let request = RedriveDeadLettersRequest { ids, input: None };
     let outcomes = client.redrive_dead_letters(request).await.unwrap().into_inner().outcomes;
     assert!(outcomes[0].detail.contains("not now"), "{outcomes:?}");
     assert!(outcomes[1].detail.contains("not faulted any more"), "{outcomes:?}");

@@ -72,7 +72,8 @@ async fn a_decision_survives_the_end_of_the_engine_and_of_the_orchestrator() {
     let waiting = eventually(|| {
         let mut client = client.clone();
         async move {
-            let request = ListRetriesRequest { workflow_id: "waits".into(), page_size: 0 };
+            let request =
+                ListRetriesRequest { workflow_id: "waits".into(), ..ListRetriesRequest::default() };
             let answer = client.list_retries(request).await.unwrap().into_inner();
             answer.retries.into_iter().next()
         }
@@ -143,7 +144,11 @@ async fn retries_are_listed_with_their_tasks_until_their_workflow_ends() {
     let list = || {
         let mut client = client.clone();
         async move {
-            let request = ListRetriesRequest { workflow_id: "w".into(), page_size: 1 };
+            let request = ListRetriesRequest {
+                workflow_id: "w".into(),
+                page_size: 1,
+                namespace: "shop".into(),
+            };
             client.list_retries(request).await.unwrap().into_inner().retries
         }
     };
