@@ -172,7 +172,9 @@ impl Traces {
             let outcome = self.tracer.export(batch).await;
             match (&outcome, self.failed.is_none()) {
                 (Ok(()), false) => tracing::info!("the collector takes the spans of workflows"),
-                (Err(error), true) => tracing::warn!(%error, "spans of workflows wait, or are lost"),
+                (Err(error), true) => {
+                    tracing::warn!(%error, "spans of workflows wait, or are lost")
+                }
                 _ => {}
             }
             self.failed = outcome.is_err().then(Instant::now);

@@ -176,8 +176,7 @@ impl Story {
 
     fn task_completed(&mut self, completed: &TaskCompleted, at_ns: u64, told: &mut Vec<Span>) {
         let number = completed.frame;
-        if let (Some(execution), Some(frame)) =
-            (&completed.execution, self.frames.get_mut(&number))
+        if let (Some(execution), Some(frame)) = (&completed.execution, self.frames.get_mut(&number))
         {
             told.extend(frame.attempt((number, self.ids, self.trace), execution, at_ns, None));
         }

@@ -92,12 +92,8 @@ fn end() -> Event {
 
 #[test]
 fn a_healed_workflow_is_one_tree_with_both_attempts_and_the_healing() {
-    let spans = tell(with(vec![
-        lost(2, 1, 3),
-        completed(2, execution(2, 6)),
-        completed(1, None),
-        end(),
-    ]));
+    let spans =
+        tell(with(vec![lost(2, 1, 3), completed(2, execution(2, 6)), completed(1, None), end()]));
     is_one_tree(&spans);
     let [charge] = find(&spans, "charge")[..] else { panic!("{spans:#?}") };
     let [first, second] = find(&spans, "attempt")[..] else { panic!("{spans:#?}") };
@@ -167,7 +163,8 @@ fn an_attempt_that_is_given_up_with_its_task_has_a_span_for_what_its_worker_tell
 
 #[test]
 fn what_is_told_again_is_told_as_the_same_spans_and_what_was_taken_in_is_passed_over() {
-    let events = with(vec![lost(2, 1, 3), completed(2, execution(2, 6)), completed(1, None), end()]);
+    let events =
+        with(vec![lost(2, 1, 3), completed(2, execution(2, 6)), completed(1, None), end()]);
     let records = history(events.clone());
     let all = tell(events);
     for cut in 0..records.len() {
