@@ -7,6 +7,7 @@ mod contract;
 mod debian;
 mod mesh;
 mod runner;
+mod servers;
 mod tools;
 mod wasm;
 

@@ -64,6 +64,9 @@ enum Command {
     /// Show and hasten retries
     #[command(subcommand)]
     Retry(client::retry::Command),
+    /// Show and close circuit breakers
+    #[command(subcommand)]
+    Breaker(client::breaker::Command),
     /// Show and redrive what was given up
     #[command(subcommand)]
     DeadLetter(client::dead_letter::Command),
@@ -139,6 +142,7 @@ fn dispatch(command: Command, address: Option<String>, output: Output) -> Result
             Command::Workflow(command) => client::workflow::execute(&client, command).await,
             Command::Worker(command) => client::worker::execute(&client, command).await,
             Command::Retry(command) => client::retry::execute(&client, command).await,
+            Command::Breaker(command) => client::breaker::execute(&client, command).await,
             Command::DeadLetter(command) => client::dead_letter::execute(&client, command).await,
             Command::Healing(command) => client::healing::execute(&client, command).await,
             Command::Event(command) => client::event::execute(&client, command).await,

@@ -67,6 +67,13 @@ impl Context {
         &self.attempt.assignment.idempotency_key
     }
 
+    /// The attempt's span, as the W3C header `traceparent`, if the workflow's trace is recorded: for
+    /// what is traced by other means than [`tracing`] and the layer of [`crate::telemetry`].
+    #[must_use]
+    pub fn trace_parent(&self) -> Option<&str> {
+        Some(self.attempt.assignment.trace_parent.as_str()).filter(|text| !text.is_empty())
+    }
+
     /// Says that the work goes on, and how far it is, in a few words for people (at most 256
     /// bytes, the rest is cut). Travels with the next heartbeat.
     pub fn progress(&self, progress: impl Into<String>) {

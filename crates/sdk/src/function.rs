@@ -152,7 +152,8 @@ where
     Arc::new(move |context, arguments| {
         let function = Arc::clone(&function);
         let run = move || serialize(&function(context, parse(arguments.as_ref())?)?);
-        let running = tokio::task::spawn_blocking(run);
+        let span = tracing::Span::current();
+        let running = tokio::task::spawn_blocking(move || span.in_scope(run));
         Box::pin(async move {
             match running.await {
                 Ok(outcome) => outcome,

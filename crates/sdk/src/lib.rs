@@ -39,6 +39,11 @@
 //! # }
 //! ```
 
+//!
+//! Both take part in the traces of workflows. What a function does inside of [`tracing`] spans
+//! becomes part of its attempt in the trace if the program installs a [`telemetry::TraceLayer`];
+//! a client with a [`Client::tracer`] begins the traces of the workflows that it starts.
+
 mod attempt;
 mod backoff;
 mod channel;
@@ -58,6 +63,7 @@ pub use error::Error;
 pub use function::RetryPolicy;
 pub use planaria_proto as contract;
 pub use planaria_proto::types::v1::Payload;
+pub use planaria_telemetry as telemetry;
 pub use task_error::{COMMUNICATION, CONFIGURATION, RUNTIME, TIMEOUT, TaskError, VALIDATION};
 pub use tokio_util::sync::CancellationToken;
 pub use worker::{Worker, WorkerBuilder, WorkerHandle};

@@ -27,6 +27,7 @@ mod service_level;
 mod sqlite;
 mod statistics;
 mod store;
+mod traces;
 mod watch;
 mod wiring;
 

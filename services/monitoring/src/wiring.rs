@@ -9,6 +9,7 @@ use planaria_proto::monitoring::v1::monitoring_service_server::MonitoringService
 use planaria_proto::orchestrator::v1::Topic;
 use planaria_runtime::{Deps, Service, StoreSettings};
 use planaria_store::PostgresPlan;
+use planaria_telemetry::Tracer;
 use tonic::service::Routes;
 
 use crate::api::Api;
@@ -26,6 +27,7 @@ use crate::service_level::ServiceLevel;
 use crate::sqlite::SqliteMonitoringStore;
 use crate::statistics::Statistics;
 use crate::store::MonitoringStore;
+use crate::traces::{Traces, TracingLedger};
 
 /// What is read of the log.
 const TOPICS: [Topic; 4] = [Topic::Workflow, Topic::Task, Topic::Attempt, Topic::Healing];
@@ -36,7 +38,7 @@ const TOPICS: [Topic; 4] = [Topic::Workflow, Topic::Task, Topic::Attempt, Topic:
 /// The store cannot be opened or read.
 pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let mut service = Service::new(crate::NAME);
-    let Deps { directory, data_dir, stop, store: settings, .. } = deps;
+    let Deps { directory, data_dir, stop, store: settings, tracer, .. } = deps;
     let store = open(&config, &data_dir, &settings).await?;
     let gauges = Gauges::new(&service.metrics);
     let milliseconds = Duration::from_millis;
@@ -49,15 +51,20 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let healings = Healings::new(Arc::clone(&store), milliseconds(config.watch_look_ms));
     let readiness = service.health.part("store");
     readiness.set(true);
+    let ledger = MonitoringLedger::new(
+        Arc::clone(&store),
+        config.lease_ms,
+        statistics.clone(),
+        healings.clone(),
+        (gauges.clone(), readiness),
+    );
+    // These spans tell what the orchestrators did.
+    let channel = directory.channel("orchestrator");
+    let tracer = Some(tracer.for_service("planaria-orchestrator")).filter(Tracer::is_on);
+    let traces = tracer.map(|tracer| Traces::new(tracer, channel.clone()));
     let follower = Follower {
-        ledger: MonitoringLedger::new(
-            Arc::clone(&store),
-            config.lease_ms,
-            statistics.clone(),
-            healings.clone(),
-            (gauges.clone(), readiness),
-        ),
-        channel: directory.channel("orchestrator"),
+        ledger: TracingLedger::new(ledger, traces),
+        channel,
         topics: TOPICS.to_vec(),
         settings: config.tail.clone(),
         pace: pace(&config),

@@ -2,38 +2,40 @@
 
 use std::path::Path;
 
+use super::servers::{self, Servers};
 use crate::process::{Outcome, Program};
 
 pub(crate) fn tests(root: &Path) -> Outcome {
     let nextest = Program::new("cargo").arguments(&["nextest", "--version"]).quiet(root).is_ok();
-    if nextest { by_nextest(root) } else { by_cargo(root) }
+    let servers = servers::start()?;
+    if nextest { by_nextest(root, &servers) } else { by_cargo(root, &servers) }
 }
 
-fn by_nextest(root: &Path) -> Outcome {
+fn by_nextest(root: &Path, servers: &Servers) -> Outcome {
     let arguments =
         ["nextest", "run", "--release", "--workspace", "--no-fail-fast", "--status-level", "slow"];
     let mut summary = None;
-    let ended =
-        Program::new("cargo").arguments(&arguments).minutes_max(60).watch(root, &mut |line| {
-            println!("{line}");
-            summary = of_nextest(line).or(summary.take());
-        });
+    let program = servers.tell(Program::new("cargo").arguments(&arguments).minutes_max(60));
+    let ended = program.watch(root, &mut |line| {
+        println!("{line}");
+        summary = of_nextest(line).or(summary.take());
+    });
     judge(ended, summary)
 }
 
 /// One test at a time: some measure processes, and only cargo-nextest can be told which.
-fn by_cargo(root: &Path) -> Outcome {
+fn by_cargo(root: &Path, servers: &Servers) -> Outcome {
     println!("cargo-nextest is not installed: `cargo test`, one test at a time");
     let arguments = ["test", "--release", "--workspace", "--all-targets", "--no-fail-fast"];
     let mut counts = Counts::default();
-    let ended = Program::new("cargo")
+    let program = Program::new("cargo")
         .arguments(&arguments)
         .arguments(&["--", "--test-threads=1"])
-        .minutes_max(60)
-        .watch(root, &mut |line| {
-            println!("{line}");
-            counts.add(line);
-        });
+        .minutes_max(60);
+    let ended = servers.tell(program).watch(root, &mut |line| {
+        println!("{line}");
+        counts.add(line);
+    });
     judge(ended, counts.summary())
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::debian;
+use super::{debian, servers};
 use crate::process::{Outcome, Program};
 
 /// What comes with the toolchain: how it is asked whether it is there, and its component.
@@ -30,6 +30,9 @@ pub(crate) fn check(root: &Path) -> Outcome {
         {
             missing += &format!("{program} {}: {problem}\n", question.join(" "));
         }
+    }
+    if let Err(problem) = servers::check(root) {
+        missing += &problem;
     }
     if missing.is_empty() {
         Ok(version)

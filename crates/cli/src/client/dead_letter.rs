@@ -1,13 +1,12 @@
 //! `dead-letter`: what the system gave up on, and giving it another life.
 
 use planaria_proto::retry::v1::{
-    DeadLetter, DeadLetterCause, DeadLetterState, GetDeadLetterRequest, ListDeadLettersRequest,
-    RedriveDeadLettersRequest,
+    DeadLetter, DeadLetterCause, DeadLetterFilter, DeadLetterState, GetDeadLetterRequest,
+    ListDeadLetterGroupsRequest, ListDeadLettersRequest,
 };
 
-use super::{Client, call, input, story, workflow};
+use super::{Client, call, input, redrive, story, workflow};
 use crate::Error;
-use crate::error::FAILED;
 use crate::output::message;
 use crate::output::style::Style;
 use crate::output::table::{Table, cell};
@@ -22,9 +21,11 @@ pub(crate) enum Command {
         /// Also those that were redriven or resolved: open, redriven or resolved
         #[arg(long, value_parser = state, default_value = "open")]
         state: DeadLetterState,
-        /// Only of this workflow
-        #[arg(long, default_value = "", value_name = "ID")]
-        workflow: String,
+        #[command(flatten)]
+        filter: redrive::Filter,
+        /// By error: how many there are of each
+        #[arg(long)]
+        group: bool,
         /// At most so many
         #[arg(long, default_value_t = 50)]
         limit: usize,
@@ -32,11 +33,7 @@ pub(crate) enum Command {
     /// Show a dead letter with its whole story
     Show { id: String },
     /// Let the workflows of dead letters go on from their fault
-    Redrive {
-        /// Which
-        #[arg(required = true)]
-        ids: Vec<String>,
-    },
+    Redrive(redrive::Arguments),
 }
 
 fn state(text: &str) -> Result<DeadLetterState, String> {
@@ -46,7 +43,14 @@ fn state(text: &str) -> Result<DeadLetterState, String> {
 
 pub(crate) async fn execute(client: &Client, command: Command) -> Result<(), Error> {
     match command {
-        Command::List { state, workflow, limit } => list(client, state, workflow, limit).await,
+        Command::List { state, filter, group, limit } => {
+            let filter = filter.message();
+            if group {
+                groups(client, state, filter, limit).await
+            } else {
+                list(client, state, filter, limit).await
+            }
+        }
         Command::Show { id } => {
             let response =
                 client.retries().get_dead_letter(call(GetDeadLetterRequest { id })).await;
@@ -54,14 +58,14 @@ pub(crate) async fn execute(client: &Client, command: Command) -> Result<(), Err
                 response.map_err(|status| client.refused("cannot show it", status))?.into_inner();
             client.show(&response.dead_letter.unwrap_or_default(), |letter| show(client, letter))
         }
-        Command::Redrive { ids } => redrive(client, ids).await,
+        Command::Redrive(arguments) => redrive::execute(client, arguments).await,
     }
 }
 
 async fn list(
     client: &Client,
     state: DeadLetterState,
-    workflow_id: String,
+    filter: DeadLetterFilter,
     limit: usize,
 ) -> Result<(), Error> {
     let mut letters: Vec<DeadLetter> = Vec::new();
@@ -70,9 +74,10 @@ async fn list(
         let missing = u32::try_from(limit - letters.len()).unwrap_or(u32::MAX);
         let request = call(ListDeadLettersRequest {
             state: state.into(),
-            workflow_id: workflow_id.clone(),
+            filter: Some(filter.clone()),
             page_size: missing.min(PAGE_SIZE_MAX),
             page_token,
+            ..ListDeadLettersRequest::default()
         });
         let page = client.retries().list_dead_letters(request).await;
         let page = page.map_err(|status| client.refused("cannot list dead letters", status))?;
@@ -87,8 +92,48 @@ async fn list(
     client.show_list(&letters, "no dead letters", table)
 }
 
-fn cause(letter: &DeadLetter) -> &'static str {
-    match letter.cause() {
+async fn groups(
+    client: &Client,
+    state: DeadLetterState,
+    filter: DeadLetterFilter,
+    limit: usize,
+) -> Result<(), Error> {
+    let request = ListDeadLetterGroupsRequest {
+        state: state.into(),
+        filter: Some(filter),
+        page_size: u32::try_from(limit).unwrap_or(u32::MAX).clamp(1, PAGE_SIZE_MAX),
+    };
+    let response = client.retries().list_dead_letter_groups(call(request)).await;
+    let response = response.map_err(|status| client.refused("cannot list dead letters", status))?;
+    client.show_list(&response.into_inner().groups, "no dead letters", |groups| {
+        let mut table = Table::new(&[
+            "FINGERPRINT",
+            ">COUNT",
+            "FUNCTION",
+            "CAUSE",
+            "FIRST",
+            "LAST",
+            "NEWEST",
+            "ERROR",
+        ]);
+        for group in groups {
+            table.row([
+                group.fingerprint.as_str().into(),
+                group.count.into(),
+                group.function.as_str().into(),
+                cell(Style::Bad, cause(group.cause())),
+                time::relative(group.first_at.as_ref()).into(),
+                time::relative(group.last_at.as_ref()).into(),
+                group.newest_id.as_str().into(),
+                cell(Style::Dim, story::error(group.error.as_ref())),
+            ]);
+        }
+        table
+    })
+}
+
+fn cause(cause: DeadLetterCause) -> &'static str {
+    match cause {
         DeadLetterCause::Unspecified => "unknown",
         DeadLetterCause::Exhausted => "retries used up",
         DeadLetterCause::NotRetryable => "not worth a retry",
@@ -106,7 +151,7 @@ fn table(letters: &[DeadLetter]) -> Table {
             letter.workflow_id.as_str().into(),
             input::written(letter.definition.as_ref()).into(),
             letter.task.as_str().into(),
-            cell(Style::Bad, cause(letter)),
+            cell(Style::Bad, cause(letter.cause())),
             time::relative(letter.created_at.as_ref()).into(),
             cell(Style::Dim, story::error(letter.error.as_ref())),
         ]);
@@ -123,7 +168,7 @@ fn show(client: &Client, letter: &DeadLetter) -> Result<(), Error> {
     line("workflow", &letter.workflow_id)?;
     line("definition", &input::written(letter.definition.as_ref()))?;
     line("task", &letter.task)?;
-    line("cause", &output.paint(Style::Bad, cause(letter)))?;
+    line("cause", &output.paint(Style::Bad, cause(letter.cause())))?;
     line("error", &story::error(letter.error.as_ref()))?;
     line("created", &time::relative(letter.created_at.as_ref()))?;
     if letter.redriven_at.is_some() {
@@ -132,27 +177,20 @@ fn show(client: &Client, letter: &DeadLetter) -> Result<(), Error> {
     if let Some(arguments) = &letter.arguments {
         line("arguments", &message::bytes(&arguments.data).line())?;
     }
+    line("fingerprint", &letter.fingerprint)?;
+    for loss in &letter.losses {
+        let progress = match loss.progress.as_str() {
+            "" => String::new(),
+            progress => format!("; its last progress: {progress}"),
+        };
+        let when = time::relative(loss.signal_at.as_ref());
+        let (worker, attempt) = (&loss.worker_id, loss.attempt);
+        let detail = &loss.detail;
+        line(
+            "lost",
+            &format!("worker {worker} with attempt {attempt} {when}: {detail}{progress}"),
+        )?;
+    }
     output.line("")?;
     workflow::tell(output, letter.story.clone())
-}
-
-async fn redrive(client: &Client, ids: Vec<String>) -> Result<(), Error> {
-    let request = call(RedriveDeadLettersRequest { ids });
-    let response = client.retries().redrive_dead_letters(request).await;
-    let response = response.map_err(|status| client.refused("nothing was redriven", status))?;
-    let outcomes = response.into_inner().outcomes;
-    client.show_list(&outcomes, "nothing was asked for", |outcomes| {
-        let mut table = Table::new(&["ID", "OUTCOME", "DETAIL"]);
-        for outcome in outcomes {
-            let (style, word) = match outcome.redriven {
-                true => (Style::Good, "redriven"),
-                false => (Style::Bad, "not redriven"),
-            };
-            let fields = [outcome.id.as_str().into(), cell(style, word)];
-            table.row(fields.into_iter().chain([outcome.detail.as_str().into()]));
-        }
-        table
-    })?;
-    let all = outcomes.iter().all(|outcome| outcome.redriven);
-    if all { Ok(()) } else { Err(Error::Ended(FAILED)) }
 }

@@ -1,11 +1,13 @@
 //! The commands of clients: each calls the gateway as any other client would.
 
+pub(crate) mod breaker;
 pub(crate) mod dead_letter;
 pub(crate) mod definition;
 pub(crate) mod event;
 pub(crate) mod healing;
 pub(crate) mod health;
 mod input;
+pub(crate) mod redrive;
 pub(crate) mod retry;
 pub(crate) mod run;
 pub(crate) mod status;

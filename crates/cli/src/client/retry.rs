@@ -17,6 +17,9 @@ pub(crate) enum Command {
         /// Only of this workflow
         #[arg(long, default_value = "", value_name = "ID")]
         workflow: String,
+        /// Only of this namespace
+        #[arg(long, default_value = "", value_name = "NAMESPACE")]
+        namespace: String,
     },
     /// Start a waiting retry now
     Now { id: String },
@@ -24,8 +27,9 @@ pub(crate) enum Command {
 
 pub(crate) async fn execute(client: &Client, command: Command) -> Result<(), Error> {
     match command {
-        Command::List { workflow } => {
-            let request = ListRetriesRequest { workflow_id: workflow, page_size: PAGE_SIZE };
+        Command::List { workflow, namespace } => {
+            let page_size = PAGE_SIZE;
+            let request = ListRetriesRequest { workflow_id: workflow, page_size, namespace };
             let response = client.retries().list_retries(call(request)).await;
             let response =
                 response.map_err(|status| client.refused("cannot list retries", status))?;
@@ -49,9 +53,18 @@ fn table(retries: &[Retry]) -> Table {
             retry.task.as_str().into(),
             retry.function.as_str().into(),
             format!("{} of {}", retry.failure, retry.attempts_max).into(),
-            cell(Style::Warm, time::relative(retry.due_at.as_ref())),
+            cell(Style::Warm, due(retry)),
             cell(Style::Dim, story::error(retry.error.as_ref())),
         ]);
     }
     table
+}
+
+/// When it starts, and whether it would have before if the budget had not been empty.
+fn due(retry: &Retry) -> String {
+    let due = time::relative(retry.due_at.as_ref());
+    match retry.deferrals {
+        0 => due,
+        times => format!("{due}, put off {times}x"),
+    }
 }

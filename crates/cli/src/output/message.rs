@@ -36,7 +36,11 @@ named! {
     monitoring::v1::Overview => "monitoring.v1.Overview",
     notification::v1::subscribe_response::Delivery =>
         "notification.v1.SubscribeResponse.Delivery",
+    retry::v1::Breaker => "retry.v1.Breaker",
+    retry::v1::BreakerChange => "retry.v1.BreakerChange",
     retry::v1::DeadLetter => "retry.v1.DeadLetter",
+    retry::v1::DeadLetterGroup => "retry.v1.DeadLetterGroup",
+    retry::v1::Redrive => "retry.v1.Redrive",
     retry::v1::Retry => "retry.v1.Retry",
     retry::v1::redrive_dead_letters_response::Outcome =>
         "retry.v1.RedriveDeadLettersResponse.Outcome",
@@ -228,7 +232,11 @@ mod tests {
             failure_detector::v1::Worker::NAME,
             monitoring::v1::Overview::NAME,
             notification::v1::subscribe_response::Delivery::NAME,
+            retry::v1::Breaker::NAME,
+            retry::v1::BreakerChange::NAME,
             retry::v1::DeadLetter::NAME,
+            retry::v1::DeadLetterGroup::NAME,
+            retry::v1::Redrive::NAME,
             retry::v1::Retry::NAME,
             retry::v1::redrive_dead_letters_response::Outcome::NAME,
             Healing::NAME,

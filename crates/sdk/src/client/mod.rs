@@ -3,6 +3,7 @@
 
 mod definitions;
 mod retrying;
+mod traced;
 mod watch;
 mod workflows;
 
@@ -18,6 +19,8 @@ use planaria_proto::worker::v1::worker_service_client::WorkerServiceClient;
 use planaria_proto::workflow::v1::definition_service_client::DefinitionServiceClient;
 use planaria_proto::workflow::v1::workflow_service_client::WorkflowServiceClient;
 
+use planaria_telemetry::Tracer;
+
 use crate::Error;
 use crate::channel::{Address, Channel, MESSAGE_BYTES_MAX};
 
@@ -29,6 +32,7 @@ pub use workflows::Start;
 pub struct Client {
     channel: Channel,
     outage_max: Duration,
+    tracer: Tracer,
 }
 
 /// A generated client over this client's connection, for rpcs without a helper.
@@ -68,7 +72,14 @@ impl Client {
     /// The address cannot be used.
     pub fn connect(address: &str) -> Result<Self, Error> {
         let channel = Address::parse(address)?.open();
-        Ok(Self { channel, outage_max: Duration::from_secs(10) })
+        Ok(Self { channel, outage_max: Duration::from_secs(10), tracer: Tracer::default() })
+    }
+
+    /// The same client, telling a tracer of the workflows that it starts: each is traced, or as many
+    /// as the tracer samples. Without one, a start is part of the trace it is made in, if any.
+    #[must_use]
+    pub fn tracer(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
     }
 
     /// The same client, showing this API key with every call.

@@ -76,10 +76,12 @@ impl Client {
     /// error of this call.
     pub async fn run(&self, start: Start) -> Result<contract::RunWorkflowResponse, Error> {
         let request = contract::RunWorkflowRequest { start: Some(start.into()) };
-        through_outages(self.outage_max, async || {
-            self.workflow_service().run_workflow(request.clone()).await
-        })
-        .await
+        let traced = self.traced("run workflow");
+        let outcome = through_outages(self.outage_max, async || {
+            self.workflow_service().run_workflow(traced.request(request.clone())).await
+        });
+        let outcome = outcome.await;
+        traced.ended(outcome)
     }
 
     /// Starts a workflow and returns at once.
@@ -88,8 +90,12 @@ impl Client {
     /// It was not started.
     pub async fn start(&self, start: Start) -> Result<contract::StartWorkflowResponse, Error> {
         let request = contract::StartWorkflowRequest { start: Some(start.into()) };
-        up_to_three_times(async || self.workflow_service().start_workflow(request.clone()).await)
-            .await
+        let traced = self.traced("start workflow");
+        let outcome = up_to_three_times(async || {
+            self.workflow_service().start_workflow(traced.request(request.clone())).await
+        });
+        let outcome = outcome.await;
+        traced.ended(outcome)
     }
 
     /// Starts up to 1000 workflows; each has its own outcome, in the order of `starts`.
@@ -102,9 +108,12 @@ impl Client {
     ) -> Result<Vec<contract::start_workflows_response::Outcome>, Error> {
         let starts = starts.into_iter().map(WorkflowStart::from).collect();
         let request = contract::StartWorkflowsRequest { starts };
-        up_to_three_times(async || self.workflow_service().start_workflows(request.clone()).await)
-            .await
-            .map(|answer| answer.outcomes)
+        let traced = self.traced("start workflows");
+        let outcome = up_to_three_times(async || {
+            self.workflow_service().start_workflows(traced.request(request.clone())).await
+        });
+        let outcome = outcome.await;
+        traced.ended(outcome).map(|answer| answer.outcomes)
     }
 
     /// Shows a workflow with its tasks.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use planaria_proto::task::v1::{Release, result::Outcome};
 use planaria_proto::types::v1::Payload;
+use tracing::Instrument;
 
 use super::core::Core;
 use crate::attempt::Attempt;
@@ -21,7 +22,13 @@ pub(crate) async fn execute(core: Arc<Core>, attempt: Arc<Attempt>, arguments: O
     let running = async {
         let _slot = core.slots.acquire().await;
         let context = Context::new(Arc::clone(&attempt), Arc::clone(&core.beat_soon));
-        call(&core, &attempt, context, arguments).await
+        let span = super::span::of(&attempt.assignment);
+        let outcome = call(&core, &attempt, context, arguments).instrument(span.clone()).await;
+        if let Outcome::Failure(failure) = &outcome {
+            let title = failure.error.as_ref().map_or("failed", |error| error.title.as_str());
+            span.record("error", title);
+        }
+        outcome
     };
     let outcome = until_stopped(&core, &attempt, running).await;
     if let Some(outcome) = outcome {

@@ -9,6 +9,7 @@ mod lease;
 mod pull;
 mod report;
 mod session;
+mod span;
 
 use std::sync::Arc;
 
