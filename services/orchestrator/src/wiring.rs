@@ -81,6 +81,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         lent: api.lent.clone(),
         bus: planaria_bus::open(&deps.bus).map_err(|error| Error::Internal(Box::new(error)))?,
         address: deps.address.clone(),
+        turn: Arc::default(),
     };
     let after = Aftermath { directory: deps.directory.clone(), api: api.without_requests() };
     add_routes(&mut service, &api);

@@ -52,8 +52,9 @@ pub(crate) enum Command {
     Decide(Vec<(RetryDecision, Reply<()>)>),
     /// The sessions whose workers belong to this shard.
     OwnSessions(Reply<Vec<(Uuid, Arc<OpenSessionRequest>)>>),
-    /// Offer free slots to another shard; answers how many of which session.
-    Offer(Shard, Reply<Vec<(Uuid, usize)>>),
+    /// Offer another shard one of so many shares of the free slots; answers how many of which
+    /// session.
+    Offer { to: Shard, shares: usize, reply: Reply<Vec<(Uuid, usize)>> },
     /// Slots of a session came back from another shard.
     TakeBack(Uuid, Shard, usize),
     /// So many slots of a session are at another shard.

@@ -23,10 +23,10 @@ impl Engine {
 
     /// Takes free slots of own sessions for another shard, where something waits. Answers how many
     /// of which session.
-    pub(super) fn offer(&mut self, to: Shard, reply: Reply<Vec<(Uuid, usize)>>) {
+    pub(super) fn offer(&mut self, to: Shard, shares: usize, reply: Reply<Vec<(Uuid, usize)>>) {
         let mut offered = Vec::new();
         for (id, session) in &mut self.sessions {
-            let slots = session.free().min(OFFERED_MAX);
+            let slots = session.free().div_ceil(shares.max(1)).min(OFFERED_MAX);
             if session.lent.is_none() && slots > 0 {
                 *session.out.entry(to).or_default() += slots;
                 offered.push((*id, slots));

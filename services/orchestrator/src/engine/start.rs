@@ -60,7 +60,7 @@ impl Engine {
                 }
             }
             Command::OwnSessions(reply) => drop(reply.send(Ok(self.own_sessions()))),
-            Command::Offer(to, reply) => self.offer(to, reply),
+            Command::Offer { to, shares, reply } => self.offer(to, shares, reply),
             Command::TakeBack(id, from, slots) => self.take_back(id, from, slots),
             Command::HeldBy(id, by, slots) => self.held_by(id, by, slots),
             Command::PassOn(id, assignments) => self.pass_on(id, assignments),

@@ -8,6 +8,7 @@
 mod pump;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -73,6 +74,8 @@ pub(crate) struct Lender {
     pub(crate) bus: Arc<dyn EventBus>,
     /// Where this process answers.
     pub(crate) address: String,
+    /// Whose turn it is to be offered first.
+    pub(crate) turn: Arc<AtomicUsize>,
 }
 
 impl Lender {
@@ -146,7 +149,7 @@ impl Lender {
                 Hint::News { body, .. } => {
                     let number = <[u8; 2]>::try_from(&body[..]).map(u16::from_be_bytes);
                     if let Ok(number) = number {
-                        self.lend_to(Shard(number)).await;
+                        self.lend_to(Shard(number), 1).await;
                     }
                 }
                 Hint::Gap => self.lend_to_all().await,
@@ -164,15 +167,22 @@ impl Lender {
     }
 
     async fn lend_to_all(&self) {
-        for shard in self.shards.all() {
-            self.lend_to(shard).await;
+        let mut shards: Vec<Shard> = self.shards.all().into_iter().collect();
+        let others = shards.len().saturating_sub(1);
+        // Another one first each time: a worker with one slot has it for one shard at a time.
+        if !shards.is_empty() {
+            let first = self.turn.fetch_add(1, Ordering::Relaxed) % shards.len();
+            shards.rotate_left(first);
+        }
+        for shard in shards {
+            self.lend_to(shard, others).await;
         }
     }
 
-    /// Offers a shard what is free here.
-    async fn lend_to(&self, to: Shard) {
+    /// Offers a shard what is free here, or its share of that.
+    async fn lend_to(&self, to: Shard, shares: usize) {
         for local in self.shards.here().into_iter().filter(|local| local.shard != to) {
-            let offer = local.engine.ask(|reply| Command::Offer(to, reply)).await;
+            let offer = local.engine.ask(|reply| Command::Offer { to, shares, reply }).await;
             for (own, slots) in offer.unwrap_or_default() {
                 tokio::spawn(self.clone().lend(local.clone(), own, to, slots));
             }

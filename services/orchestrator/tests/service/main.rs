@@ -9,6 +9,7 @@ mod following;
 mod losses;
 mod outage;
 mod reconciler;
+mod replicas;
 mod rerun;
 mod restart;
 mod sessions;

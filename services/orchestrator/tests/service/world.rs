@@ -15,7 +15,7 @@ use planaria_proto::workflow::v1::definition_service_client::DefinitionServiceCl
 use planaria_proto::workflow::v1::workflow_service_client::WorkflowServiceClient;
 use planaria_proto::workflow::v1::*;
 use planaria_runtime::ReplicaChannel as Channel;
-use planaria_runtime::{ClientLimits, Deps, Directory, ServerLimits, serve};
+use planaria_runtime::{ClientLimits, Deps, Directory, ServerLimits, StoreSettings, serve};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -31,6 +31,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct World {
     config: Config,
     directory: TempDir,
+    store: StoreSettings,
     running: Option<Running>,
     channel: Channel,
 }
@@ -48,10 +49,15 @@ impl World {
     }
 
     pub(crate) async fn with(config: Config) -> Self {
+        Self::at(config, StoreSettings::default()).await
+    }
+
+    /// One of several on the database that `store` names.
+    pub(crate) async fn at(config: Config, store: StoreSettings) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().to_owned();
-        let (running, channel) = Running::start(config.clone(), path).await;
-        Self { config, directory, running: Some(running), channel }
+        let (running, channel) = Running::start(config.clone(), path, store.clone()).await;
+        Self { config, directory, store, running: Some(running), channel }
     }
 
     /// The store's file.
@@ -79,7 +85,8 @@ impl World {
     pub(crate) async fn start(&mut self) {
         assert!(self.running.is_none(), "it runs");
         let path = self.directory.path().to_owned();
-        let (running, channel) = Running::start(self.config.clone(), path).await;
+        let store = self.store.clone();
+        let (running, channel) = Running::start(self.config.clone(), path, store).await;
         self.running = Some(running);
         self.channel = channel;
     }
@@ -163,6 +170,19 @@ impl World {
         }
     }
 
+    pub(crate) async fn suspend(&self, id: &str) {
+        let request = SuspendWorkflowRequest { workflow_id: id.to_owned(), reason: String::new() };
+        self.workflows().suspend_workflow(request).await.expect("suspended");
+    }
+
+    /// Starts a workflow with an idempotency key.
+    pub(crate) async fn start_with_key(&self, name: &str, key: &str) -> String {
+        let keyed = start(name, Value::from(1));
+        let start = Some(WorkflowStart { idempotency_key: key.to_owned(), ..keyed });
+        let response = self.workflows().start_workflow(StartWorkflowRequest { start }).await;
+        response.expect("started").into_inner().workflow_id
+    }
+
     pub(crate) async fn cancel(&self, id: &str) {
         let request = CancelWorkflowRequest { workflow_id: id.to_owned(), reason: String::new() };
         self.workflows().cancel_workflow(request).await.expect("cancelled");
@@ -228,7 +248,7 @@ impl Drop for World {
 }
 
 impl Running {
-    async fn start(config: Config, data_dir: PathBuf) -> (Self, Channel) {
+    async fn start(config: Config, data_dir: PathBuf, store: StoreSettings) -> (Self, Channel) {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -243,6 +263,7 @@ impl Running {
         let served = runtime.spawn(async move {
             let directory = Directory::new(ClientLimits::default());
             let deps = Deps::new(directory, data_dir, token.clone());
+            let deps = Deps { address: format!("http://{address}"), store, ..deps };
             let service = planaria_orchestrator::build(config, deps).await.expect("builds");
             let listener = TcpListener::from_std(listener).expect("a listener");
             let _ = ready.send(());
