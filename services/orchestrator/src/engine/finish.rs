@@ -81,10 +81,11 @@ impl Engine {
             Settle::Nothing => {}
             Settle::Returned(frame) => {
                 if let Some(row) = entry.tasks.remove(frame) {
-                    let completes = |fact: &Fact| {
-                        matches!(fact, Fact::TaskCompleted(done) if done.frame == *frame)
-                    };
-                    if !work.facts.iter().any(completes) {
+                    let completed = work.facts.iter().any(|fact| match fact {
+                        Fact::TaskCompleted(completed) => completed.frame == *frame,
+                        _ => false,
+                    });
+                    if !completed {
                         changed.abandoned.push((*frame, self.execution(&row)));
                     }
                     self.release(row.session, row.key);
