@@ -11,6 +11,7 @@ mod outage;
 mod reconciler;
 mod rerun;
 mod restart;
+mod runs;
 mod sessions;
 mod starting;
 mod steering;
