@@ -1,5 +1,6 @@
 """What the worker and the client share: the way to the mesh, documents, and patience."""
 
+import collections
 import itertools
 import json
 import os
@@ -13,6 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "generated"))
 from planaria.types.v1 import types_pb2 as types  # noqa: E402 - it lies in that folder
 
 ADDRESS = os.environ.get("PLANARIA_ADDR", "http://127.0.0.1:8080")
+API_KEY = os.environ.get("PLANARIA_API_KEY", "")
 OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 500),
@@ -22,9 +24,34 @@ OPTIONS = [
 ]
 
 
+class ShowKey(
+    grpc.UnaryUnaryClientInterceptor,
+    grpc.UnaryStreamClientInterceptor,
+    grpc.StreamStreamClientInterceptor,
+):
+    """Shows the API key with every call."""
+
+    def intercept_unary_unary(self, proceed, details, request):
+        return proceed(Details.showing(details), request)
+
+    intercept_unary_stream = intercept_unary_unary
+    intercept_stream_stream = intercept_unary_unary
+
+
+class Details(
+    collections.namedtuple("Details", "method timeout metadata credentials"),
+    grpc.ClientCallDetails,
+):
+    @classmethod
+    def showing(cls, details):
+        metadata = [*(details.metadata or ()), ("authorization", f"Bearer {API_KEY}")]
+        return cls(details.method, details.timeout, metadata, details.credentials)
+
+
 def channel():
     """A connection to the gateway; it connects again by itself whenever it is needed."""
-    return grpc.insecure_channel(ADDRESS.removeprefix("http://"), OPTIONS)
+    plain = grpc.insecure_channel(ADDRESS.removeprefix("http://"), OPTIONS)
+    return grpc.intercept_channel(plain, ShowKey()) if API_KEY else plain
 
 
 def payload(value):

@@ -30,6 +30,7 @@ pub(crate) fn run(root: &Path) -> Vec<String> {
         source::words(file, &mut findings);
         if has_extension(&file.path, "rs") {
             source::sizes(file, &mut findings);
+            source::sleeps(file, &mut findings);
             source::referenced(file, &files, &mut findings);
         }
     }

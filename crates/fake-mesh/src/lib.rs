@@ -75,6 +75,8 @@ pub struct State {
     pub log_streams_open: u64,
     /// Workflows that `RetryWorkflow` was called for, with the reason.
     pub retried: Vec<(String, String)>,
+    /// Workflows that `RerunWorkflow` was called for, with the task and its input.
+    pub rerun: Vec<(String, String, Vec<u8>)>,
     /// `RetryWorkflow` refuses these, so.
     pub retry_refusals: HashMap<String, Status>,
     /// The next calls of `ApplyRetryDecisions` fail so, the last first.

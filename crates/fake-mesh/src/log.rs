@@ -6,6 +6,8 @@ use planaria_proto::orchestrator::v1::{LogPosition, LogRecord};
 
 /// Number of the only log.
 const LOG: u64 = 1;
+/// The shard whose log it is: the lower bits of its number.
+pub(crate) const SHARD: u32 = 1;
 
 #[derive(Debug, Default)]
 pub(crate) struct Log {

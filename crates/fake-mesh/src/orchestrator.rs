@@ -14,6 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::FakeOrchestrator;
+use crate::log::SHARD;
 
 type Stream<T> = Pin<Box<dyn tokio_stream::Stream<Item = Result<T, Status>> + Send>>;
 
@@ -85,7 +86,7 @@ impl OrchestratorService for FakeOrchestrator {
         &self,
         _request: Request<ListShardsRequest>,
     ) -> Result<Response<ListShardsResponse>, Status> {
-        Ok(Response::new(ListShardsResponse { shards: vec![0] }))
+        Ok(Response::new(ListShardsResponse { shards: vec![SHARD] }))
     }
 
     async fn get_statistics(

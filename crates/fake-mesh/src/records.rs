@@ -69,7 +69,7 @@ pub fn workflow_events(
     log_record::Body::Workflow(WorkflowRecord {
         workflow_id: workflow.to_owned(),
         definition: Some(definition()),
-        record: Some(HistoryRecord { first_seq, at: None, events }),
+        record: Some(HistoryRecord { first_seq, events, ..HistoryRecord::default() }),
     })
 }
 

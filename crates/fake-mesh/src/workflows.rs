@@ -2,11 +2,12 @@
 
 use std::pin::Pin;
 
+use planaria_proto::workflow::v1::history_event::Event;
 use planaria_proto::workflow::v1::workflow_service_server::WorkflowService;
 use planaria_proto::workflow::v1::*;
 use tonic::{Request, Response, Status};
 
-use crate::FakeOrchestrator;
+use crate::{FakeOrchestrator, record_at, workflow_events};
 
 fn not_here<T>() -> Result<Response<T>, Status> {
     Err(Status::unimplemented("no service calls this"))
@@ -47,7 +48,21 @@ impl WorkflowService for FakeOrchestrator {
         if let Some(status) = self.state().retry_refusals.get(&request.workflow_id) {
             return Err(status.clone());
         }
-        self.note(|state| state.retried.push((request.workflow_id, request.reason)));
+        let mut told = None;
+        self.note(|state| {
+            // Where it has a history, what it was told is in it, and in the log.
+            if let Some(history) = state.histories.get_mut(&request.workflow_id) {
+                let seq = history.last().map_or(0, |event| event.seq) + 1;
+                let retried = WorkflowRetried { reason: request.reason.clone() };
+                let event = Event::WorkflowRetried(retried);
+                let record = workflow_events(&request.workflow_id, seq, [event.clone()]);
+                told = Some(record_at(record, planaria_runtime::clock::now_ms()));
+                history.push(HistoryEvent { seq, event: Some(event), ..HistoryEvent::default() });
+            }
+            state.faulted.retain(|faulted| faulted.workflow_id != request.workflow_id);
+            state.retried.push((request.workflow_id, request.reason));
+        });
+        self.push_all(told);
         Ok(Response::new(RetryWorkflowResponse {}))
     }
 
@@ -102,9 +117,12 @@ impl WorkflowService for FakeOrchestrator {
 
     async fn rerun_workflow(
         &self,
-        _request: Request<RerunWorkflowRequest>,
+        request: Request<RerunWorkflowRequest>,
     ) -> Result<Response<RerunWorkflowResponse>, Status> {
-        not_here()
+        let RerunWorkflowRequest { workflow_id, task, input } = request.into_inner();
+        let input = input.unwrap_or_default().data.to_vec();
+        self.note(|state| state.rerun.push((workflow_id, task, input)));
+        Ok(Response::new(RerunWorkflowResponse {}))
     }
 
     async fn skip_task(

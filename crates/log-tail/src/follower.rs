@@ -2,13 +2,14 @@
 //! transaction, so each record is derived from exactly once. Of several replicas one follows; the
 //! others stand by.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use planaria_proto::orchestrator::v1::{LogRecord, Topic};
 use planaria_runtime::ServiceChannel;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{LogCursor, LogTail, Start, TailSettings};
@@ -19,9 +20,10 @@ pub trait Ledger: Send {
     /// What the store says when it fails.
     type Error: std::error::Error + Send + 'static;
 
-    /// Becomes the replica that follows, or stays it, and tells where to begin; what was absorbed
-    /// and not saved is dropped. Nothing: another replica follows, or there is nothing to derive.
-    async fn take(&mut self) -> Result<Option<Start>, Self::Error>;
+    /// Becomes the replica that follows, or stays it, and tells what was read (empty: nothing was);
+    /// what was absorbed and not saved is dropped. Nothing: another replica follows, or there is
+    /// nothing to derive.
+    async fn take(&mut self) -> Result<Option<LogCursor>, Self::Error>;
 
     /// Takes records in; tells whether they are to be saved at once.
     async fn absorb(&mut self, records: Vec<LogRecord>) -> bool;
@@ -88,7 +90,7 @@ impl<L: Ledger> Follower<L> {
             let taken = self.ledger.take().await;
             self.ledger.works(taken.is_ok());
             match taken {
-                Ok(Some(start)) => self.follow(start).await,
+                Ok(Some(cursor)) => self.follow(cursor).await,
                 Ok(None) => {
                     let _woken = timeout(self.pace.standby, self.changed.notified()).await;
                 }
@@ -101,41 +103,45 @@ impl<L: Ledger> Follower<L> {
     }
 
     /// Until another replica follows, or what is derived changes.
-    async fn follow(&mut self, start: Start) {
+    async fn follow(&mut self, mut cursor: LogCursor) {
         let settings = self.settings.clone();
-        let mut cursor = match &start {
-            Start::After(cursor) => cursor.clone(),
-            Start::Oldest | Start::End => LogCursor::default(),
-        };
+        let start = cursor.start();
         let mut tail = LogTail::new(self.channel.clone(), &self.topics, start, settings);
         // When what was absorbed must be saved.
         let mut unsaved: Option<Instant> = None;
         loop {
-            let deadline = unsaved.unwrap_or_else(|| Instant::now() + self.pace.idle);
-            let read = tokio::select! {
-                read = timeout_at(deadline, tail.next()) => read,
-                () = self.changed.notified() => return,
+            let read = {
+                let mut next = pin!(tail.next());
+                loop {
+                    let deadline = unsaved.unwrap_or_else(|| Instant::now() + self.pace.idle);
+                    tokio::select! {
+                        read = &mut next => break read,
+                        () = self.changed.notified() => return,
+                        () = sleep_until(deadline) => {}
+                    }
+                    if !self.save(&cursor).await {
+                        return;
+                    }
+                    unsaved = None;
+                }
             };
             match read {
-                Ok(Ok(batch)) => {
+                Ok(batch) => {
                     cursor.advance(batch.position);
                     let at_once = self.ledger.absorb(batch.records).await;
                     let until = *unsaved.get_or_insert_with(|| Instant::now() + self.pace.save);
-                    if !at_once && Instant::now() < until {
-                        continue;
+                    if at_once || Instant::now() >= until {
+                        if !self.save(&cursor).await {
+                            return;
+                        }
+                        unsaved = None;
                     }
                 }
-                Ok(Err(trimmed)) => {
+                Err(trimmed) => {
                     self.ledger.missed(&trimmed.detail);
                     tail.restart(Start::Oldest);
-                    continue;
                 }
-                Err(_nothing_was_read) => {}
             }
-            if !self.save(&cursor).await {
-                return;
-            }
-            unsaved = None;
         }
     }
 

@@ -1,6 +1,6 @@
 //! Settings that every service has in common: where its store is, and where the bus is.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Section `[store]`: where services keep what they own.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct StoreSettings {
     /// `postgres://user:password@host:port/database`: each service has a schema of its own in it.
     /// Empty: a SQLite file for each service in the data folder.
+    #[serde(serialize_with = "without_password")]
     pub url: String,
     /// Connections of one service process to PostgreSQL.
     pub connections_max: u32,
@@ -55,6 +56,7 @@ impl std::fmt::Debug for StoreSettings {
 #[serde(default)]
 pub struct BusSettings {
     /// `redis://:password@host:port/database`. Empty: a bus inside of the process.
+    #[serde(serialize_with = "without_password")]
     pub url: String,
     /// Starts every key in Redis, so that meshes can share a server.
     pub prefix: String,
@@ -88,5 +90,38 @@ impl std::fmt::Debug for BusSettings {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The URL may hold a password.
         formatter.debug_struct("BusSettings").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+/// Settings are printed for people to look at, and their looks may be recorded.
+fn without_password<S: Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&masked(url))
+}
+
+/// The URL with `***` for its password.
+fn masked(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let Some((who, place)) = rest.rsplit_once('@') else { return url.to_owned() };
+    match who.split_once(':') {
+        Some((user, _)) => format!("{scheme}://{user}:***@{place}"),
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_not_printed() {
+        for (url, printed) in [
+            ("postgres://a:secret@h:5/d", "postgres://a:***@h:5/d"),
+            ("redis://:se@cret@h", "redis://:***@h"),
+            ("postgres://a@h/d", "postgres://a@h/d"),
+            ("redis://h", "redis://h"),
+            ("", ""),
+        ] {
+            assert_eq!(masked(url), printed);
+        }
     }
 }

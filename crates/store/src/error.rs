@@ -81,17 +81,13 @@ pub enum Error {
         source: sqlx::Error,
     },
     /// The URL of the database cannot be understood.
-    #[error(
-        "`url` in [store] is not postgres://user:password@host:port/database: {why}"
-    )]
+    #[error("`url` in [store] is not postgres://user:password@host:port/database: {why}")]
     Url {
         /// What is wrong with it.
         why: String,
     },
     /// Nobody answers there.
-    #[error(
-        "{store} cannot be reached: check that it runs, and host and port of `url` in [store]"
-    )]
+    #[error("{store} cannot be reached: check that it runs, and host and port of `url` in [store]")]
     Unreachable {
         /// The store.
         store: String,

@@ -26,7 +26,10 @@ pub(crate) async fn run(
     let done = done_steps(&mut transaction).await.map_err(failed)?;
     for (position, name) in done.iter().enumerate() {
         if migrations.get(position).is_none_or(|known| known.name != name) {
-            return Err(Error::SchemaNewer { store: path.display().to_string(), step: name.clone() });
+            return Err(Error::SchemaNewer {
+                store: path.display().to_string(),
+                step: name.clone(),
+            });
         }
     }
     for migration in migrations.iter().skip(done.len()) {

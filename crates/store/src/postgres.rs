@@ -67,11 +67,7 @@ pub async fn open(plan: &PostgresPlan, schema: &PostgresSchema) -> Result<Postgr
         migrations::check(&target, &mut connection, schema).await?;
     }
     target.close(connection).await;
-    Ok(PostgresStore {
-        pool: target.pool(),
-        place: target.place.into(),
-        patience: target.patience,
-    })
+    Ok(PostgresStore { pool: target.pool(), place: target.place.into(), patience: target.patience })
 }
 
 /// Brings a schema up to date and names the steps that were done, in order.

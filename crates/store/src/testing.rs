@@ -32,9 +32,8 @@ impl TestDatabase {
     /// There is no server: the text says what to install.
     pub async fn create() -> Self {
         let server = tokio::task::spawn_blocking(server).await.expect("the thread does not panic");
-        let server = server.unwrap_or_else(|problem| {
-            unreachable!("{problem}; or let {VARIABLE} name a server")
-        });
+        let server = server
+            .unwrap_or_else(|problem| unreachable!("{problem}; or let {VARIABLE} name a server"));
         let name = name();
         administer(&server, &format!("CREATE DATABASE {name} TEMPLATE template0")).await;
         let (base, _) = server.rsplit_once('/').expect("the URL ends with a database");

@@ -226,6 +226,25 @@ async fn a_database_that_takes_no_writes_is_named() {
 }
 
 #[tokio::test]
+async fn a_server_without_a_free_connection_is_named() {
+    let database = TestDatabase::create().await;
+    let plan = database.plan();
+    let user = format!("crowd_{}", std::process::id());
+    let create = format!("CREATE USER {user} PASSWORD 'crowd-word' CONNECTION LIMIT 0");
+    database.execute(&create).await;
+    let (_, rest) = plan.url.split_once('@').unwrap();
+    let crowd = PostgresPlan {
+        url: format!("postgres://{user}:crowd-word@{rest}"),
+        connect_ms_max: 500,
+        ..plan
+    };
+    let error = refused(&crowd, &OLD).await;
+    database.execute(&format!("DROP USER {user}")).await;
+    assert!(matches!(error, Error::TooManyConnections { .. }), "{error}");
+    assert_clear(&error, &crowd, "`connections_max` in [store]");
+}
+
+#[tokio::test]
 async fn a_user_without_rights_is_told_which_and_how_to_go_on() {
     let database = TestDatabase::create().await;
     let plan = database.plan();

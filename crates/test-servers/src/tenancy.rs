@@ -28,10 +28,7 @@ impl Tenancy {
     }
 
     /// Does something that no two do at the same time.
-    pub(crate) fn alone<T>(
-        &self,
-        work: impl FnOnce() -> Result<T, String>,
-    ) -> Result<T, String> {
+    pub(crate) fn alone<T>(&self, work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
         let starter = open(&self.folder.join(STARTER))?;
         starter.lock().map_err(|error| format!("cannot lock {STARTER}: {error}"))?;
         work()

@@ -19,6 +19,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::handle::{Event, Handle};
 use crate::intake::Intake;
+use crate::scope::Scope;
 use crate::{Config, Error, stream_end};
 
 /// Answers that wait for a worker that does not read them.
@@ -55,10 +56,12 @@ impl FailureDetectorService for Api {
         &self,
         request: Request<Streaming<HeartbeatRequest>>,
     ) -> Result<Response<Self::HeartbeatStream>, Status> {
+        let scope = Scope::of(&request)?;
         let (answers, answered) = mpsc::channel(ANSWERS_MAX);
         let intake = Intake {
             behind_hop: stream_end::is_behind_hop(request.metadata()),
             requests: request.into_inner(),
+            scope,
             answers,
             handle: self.handle.clone(),
             config: Arc::clone(&self.config),
@@ -74,8 +77,9 @@ impl FailureDetectorService for Api {
         &self,
         request: Request<ListWorkersRequest>,
     ) -> Result<Response<ListWorkersResponse>, Status> {
+        let scope = Scope::of(&request)?;
         let wanted = request.into_inner().liveness;
-        let mut workers = self.handle.list(0).await?.workers;
+        let mut workers = scope.visible(self.handle.list(0).await?.workers);
         if wanted != i32::from(Liveness::Unspecified) {
             workers.retain(|worker| worker.liveness == wanted);
         }
@@ -84,13 +88,14 @@ impl FailureDetectorService for Api {
 
     async fn watch_workers(
         &self,
-        _request: Request<WatchWorkersRequest>,
+        request: Request<WatchWorkersRequest>,
     ) -> Result<Response<Self::WatchWorkersStream>, Status> {
+        let scope = Scope::of(&request)?;
         let permit = Arc::clone(&self.watchers).try_acquire_owned();
         let permit = permit.map_err(|_| Error::TooManyWatchers)?;
         let (pushes, pushed) = mpsc::channel(1);
         let interval = Duration::from_millis(self.config.watch_interval_ms);
-        let follow = follow(self.handle.clone(), pushes, interval, permit);
+        let follow = follow(self.handle.clone(), scope, pushes, interval, permit);
         self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(follow));
         Ok(Response::new(ReceiverStream::new(pushed)))
     }
@@ -99,7 +104,10 @@ impl FailureDetectorService for Api {
         &self,
         request: Request<DrainWorkerRequest>,
     ) -> Result<Response<DrainWorkerResponse>, Status> {
-        self.handle.drain(request.into_inner().worker_id).await?;
+        let scope = Scope::of(&request)?;
+        let named = request.into_inner().worker_id;
+        let drained = self.handle.drain(scope.worker(&named)).await;
+        drained.map_err(|error| scope.as_named(error, named))?;
         Ok(Response::new(DrainWorkerResponse {}))
     }
 }
@@ -121,6 +129,7 @@ impl EvidenceService for Api {
 /// state of that time: nothing piles up.
 async fn follow(
     handle: Handle,
+    scope: Scope,
     pushes: mpsc::Sender<Result<WatchWorkersResponse, Status>>,
     interval: Duration,
     _permit: OwnedSemaphorePermit,
@@ -131,8 +140,9 @@ async fn follow(
         changes.mark_unchanged();
         let Ok(listing) = handle.list(version).await else { return };
         version = listing.version;
-        if first || !listing.workers.is_empty() {
-            let push = WatchWorkersResponse { workers: listing.workers };
+        let workers = scope.visible(listing.workers);
+        if first || !workers.is_empty() {
+            let push = WatchWorkersResponse { workers };
             if pushes.send(Ok(push)).await.is_err() {
                 return;
             }

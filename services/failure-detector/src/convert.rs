@@ -43,6 +43,7 @@ pub(crate) fn observation(request: &mut HeartbeatRequest, at: Timestamp) -> Obse
         at: Some(at),
         checkpoints,
         draining: request.draining,
+        worker_id: request.worker_id.clone(),
     }
 }
 

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use crate::handle::{Event, Handle};
+use crate::scope::Scope;
 use crate::{Config, Error, limits, stream_end};
 
 /// The sequence of the first heartbeat of an incarnation.
@@ -23,6 +24,8 @@ const MERGED_MAX: usize = 16;
 /// One heartbeat stream.
 pub(crate) struct Intake {
     pub(crate) requests: Streaming<HeartbeatRequest>,
+    /// Whose workers may beat here.
+    pub(crate) scope: Scope,
     pub(crate) answers: mpsc::Sender<Result<HeartbeatResponse, Status>>,
     pub(crate) handle: Handle,
     pub(crate) config: Arc<Config>,
@@ -60,10 +63,11 @@ impl Intake {
                     (merged, not_before) = (0, Instant::now() + spacing);
                 }
                 message = self.requests.message(), if merged < MERGED_MAX => match message {
-                    Ok(Some(request)) => {
+                    Ok(Some(mut request)) => {
                         if let Err(error) = self.admit(&request, waiting.as_ref()) {
                             return self.refuse(error).await;
                         }
+                        request.worker_id = self.scope.worker(&request.worker_id);
                         first |= request.sequence == FIRST_SEQUENCE;
                         waiting = Some(merge(waiting, request));
                         merged += 1;
@@ -89,7 +93,7 @@ impl Intake {
     ) -> Result<(), Error> {
         limits::check(request, &self.config)?;
         // Merging is for one session; a change of sessions within the spacing is no worker's way.
-        let other = waiting.is_some_and(|waiting| waiting.worker_id != request.worker_id);
+        let other = waiting.is_some_and(|waiting| waiting.worker_id != self.scope.worker(&request.worker_id));
         if other {
             let fault = "must not change within a stream".to_owned();
             return Err(Error::HeartbeatInvalid(vec![("worker_id".into(), fault)]));

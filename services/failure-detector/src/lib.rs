@@ -19,6 +19,7 @@ mod meters;
 mod observations;
 mod orchestrators;
 mod roll;
+mod scope;
 mod stream_end;
 mod verdicts;
 mod wiring;

@@ -18,17 +18,19 @@ struct Gateway {
     address: SocketAddr,
     stop: CancellationToken,
     running: Running<Result<(), planaria_gateway::Error>>,
+    _folder: tempfile::TempDir,
 }
 
-fn gateway(listener: TcpListener, mesh: &Mesh) -> Gateway {
+async fn gateway(listener: TcpListener, mesh: &Mesh) -> Gateway {
     let directory = Directory::new(ClientLimits::default());
     directory.set("failure-detector", [format!("http://{}", mesh.address)]).unwrap();
     let stop = CancellationToken::new();
-    let deps = Deps::new(directory, "unused", stop.clone());
+    let folder = tempfile::tempdir().unwrap();
+    let deps = Deps::new(directory, folder.path(), stop.clone());
     let address = listener.local_addr().unwrap();
-    let door = planaria_gateway::build(planaria_gateway::Config::default(), deps).unwrap();
+    let door = planaria_gateway::build(planaria_gateway::Config::default(), deps).await.unwrap();
     let running = Running(tokio::spawn(door.serve(listener, None)));
-    Gateway { address, stop, running }
+    Gateway { address, stop, running, _folder: folder }
 }
 
 /// A connection to the gateway that can be cut as by the death of its process.
@@ -46,7 +48,7 @@ async fn wire(to: SocketAddr) -> (SocketAddr, Running) {
 #[tokio::test]
 async fn a_worker_killed_behind_the_gateway_is_dead_within_400_ms() {
     let mut mesh = Mesh::start(Config::default()).await;
-    let gateway = gateway(listen().await, &mesh);
+    let gateway = gateway(listen().await, &mesh).await;
     let (address, wire) = wire(gateway.address).await;
     let _killed = Worker::connect(address, "killed", "1").await.keep_beating();
     let _other = Worker::connect(gateway.address, "other", "1").await.keep_beating();
@@ -64,7 +66,7 @@ async fn a_worker_killed_behind_the_gateway_is_dead_within_400_ms() {
 async fn the_death_and_the_drain_of_the_gateway_kill_nobody() {
     for crash in [true, false] {
         let mut mesh = Mesh::start(Config::default()).await;
-        let first = gateway(listen().await, &mesh);
+        let first = gateway(listen().await, &mesh).await;
         let mut messages = Vec::new();
         let mut beating = Vec::new();
         for id in ["one", "two"] {
@@ -79,7 +81,7 @@ async fn the_death_and_the_drain_of_the_gateway_kill_nobody() {
             first.stop.cancel();
         }
         mesh.quiet(3_500).await;
-        let second = gateway(listen().await, &mesh);
+        let second = gateway(listen().await, &mesh).await;
         let mut resumed = Vec::new();
         for message in messages {
             let channel = connect(second.address).await;

@@ -10,6 +10,7 @@ use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::access::End;
 use crate::client::Counted;
 use crate::flow::Pump;
 use crate::refusal::Refusal;
@@ -117,6 +118,8 @@ pub(crate) struct Origin {
     pub(crate) streaming: bool,
     /// Why the request's own task ended the call.
     pub(crate) refused: Option<Arc<OnceLock<Refusal>>>,
+    /// The end of the caller's key, should it come first.
+    pub(crate) end: End,
     pub(crate) counted: Counted,
 }
 
@@ -142,6 +145,9 @@ pub(crate) enum State {
 
 impl Answer {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Frame<Bytes>>> {
+        if let Poll::Ready(refusal) = self.origin.end.poll(context) {
+            return self.fail(&refusal);
+        }
         if let Some(pump) = &mut self.pump {
             let mut refused = None;
             if pump.poll(context, |refusal| refused = Some(refusal)).is_ready() {

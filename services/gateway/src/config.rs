@@ -1,13 +1,37 @@
 //! The settings of the gateway: section `gateway`.
 
-use serde::{Deserialize, Serialize};
+use planaria_store::SqliteSettings;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Everything that can be set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Config {
+    /// Whoever calls must show an API key. Without it everybody is an administrator.
+    pub authentication: bool,
+    /// A key of an administrator of all namespaces that is in no store: the way to make the first
+    /// ones. At least 32 bytes; empty = there is none.
+    #[serde(serialize_with = "hidden")]
+    pub admin_key: String,
     /// Listen beyond loopback although nobody has to authenticate.
     pub insecure: bool,
+    /// The store is asked this often whether a key was made or revoked.
+    pub key_refresh_ms: u64,
+    /// While the store cannot be read, the keys known stay good for this long.
+    pub keys_stale_ms_max: u64,
+    /// Keys that are good at the same time.
+    pub keys_max: u32,
+    /// How long a key is good if nothing else was asked for.
+    pub key_life_days: u32,
+    /// How long a key can be good.
+    pub key_life_days_max: u32,
+    /// Calls that each key may make at this gateway, unless it says otherwise; 0 = no limit. A
+    /// stream is one call.
+    pub requests_per_second: u32,
+    /// How many of them at once.
+    pub requests_burst: u32,
+    /// How the file of the keys is opened.
+    pub store: SqliteSettings,
     /// Origins (`https://host:port`) whose pages may call by gRPC-Web; the gateway's own pages
     /// need no entry.
     pub cors_origins: Vec<String>,
@@ -26,7 +50,17 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            authentication: false,
+            admin_key: String::new(),
             insecure: false,
+            key_refresh_ms: 1_000,
+            keys_stale_ms_max: 60_000,
+            keys_max: 10_000,
+            key_life_days: 90,
+            key_life_days_max: 366,
+            requests_per_second: 5_000,
+            requests_burst: 10_000,
+            store: SqliteSettings::default(),
             cors_origins: Vec::new(),
             message_bytes_max: 4 * 1024 * 1024,
             calls_max: 20_000,
@@ -35,6 +69,19 @@ impl Default for Config {
             upstream: UpstreamLimits::default(),
         }
     }
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // One of them is a key.
+        let mut debug = formatter.debug_struct("Config");
+        debug.field("authentication", &self.authentication).finish_non_exhaustive()
+    }
+}
+
+/// Settings are printed; a key is not.
+fn hidden<S: Serializer>(key: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(if key.is_empty() { "" } else { "(hidden)" })
 }
 
 /// The limits of the public listener: no default of a library decides.
@@ -149,6 +196,10 @@ impl Default for UpstreamLimits {
     }
 }
 
+/// The shortest `admin_key`.
+const ADMIN_KEY_BYTES_MIN: usize = 32;
+/// A revoked key must end within 5 s.
+const KEY_REFRESH_MS_MAX: u64 = 3_000;
 /// The largest window of HTTP/2.
 pub(crate) const WINDOW_BYTES_MAX: u32 = (1 << 31) - 1;
 
@@ -158,6 +209,12 @@ impl Config {
     /// # Errors
     /// The text names the keys.
     pub fn validate(&self) -> Result<(), String> {
+        if !self.admin_key.is_empty() && self.admin_key.len() < ADMIN_KEY_BYTES_MIN {
+            return Err(format!("admin_key must have at least {ADMIN_KEY_BYTES_MIN} bytes"));
+        }
+        if self.key_refresh_ms > KEY_REFRESH_MS_MAX {
+            return Err(format!("key_refresh_ms must not exceed {KEY_REFRESH_MS_MAX}"));
+        }
         let frame = 16 * 1024..=(1 << 24) - 1;
         let frames = [
             ("listener.frame_bytes_max", self.listener.frame_bytes_max),
@@ -204,5 +261,8 @@ mod tests {
         assert!(config.validate().unwrap_err().contains("upstream.streams_max"));
         config = Config { cors_origins: vec!["*".into()], ..Config::default() };
         assert!(config.validate().unwrap_err().contains("cors_origins"));
+        config = Config { admin_key: "too short".into(), ..Config::default() };
+        let error = config.validate().unwrap_err();
+        assert!(error.contains("admin_key") && !error.contains("too short"), "{error}");
     }
 }

@@ -8,8 +8,8 @@ pub enum Error {
     /// The listener can be reached from other machines and nobody has to authenticate.
     #[error(
         "refusing to listen on {address}: beyond loopback without authentication everybody who \
-         reaches this port rules every workflow; listen on 127.0.0.1, or say `insecure = true` in \
-         [gateway]"
+         reaches this port rules every workflow; say `authentication = true` in [gateway], listen \
+         on 127.0.0.1, or say `insecure = true`"
     )]
     Insecure {
         /// Where the gateway was told to listen.
@@ -18,6 +18,12 @@ pub enum Error {
     /// Two settings contradict each other, or one is out of range.
     #[error("[gateway]: {0}")]
     Settings(String),
+    /// The store of the API keys cannot be opened.
+    #[error(transparent)]
+    Open(#[from] planaria_store::Error),
+    /// The store of the API keys cannot be read.
+    #[error("the store of the API keys failed")]
+    Store(#[from] sqlx::Error),
     /// The descriptors of the contract cannot be served.
     #[error("the contract's descriptors are not usable: {0}")]
     Descriptors(String),

@@ -8,9 +8,11 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use h2::SendStream;
 use h2::client::ResponseFuture;
+use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
+use crate::access::{Caller, End};
 use crate::body::{Answer, Body, Origin, RequestBody, State};
 use crate::client::Client;
 use crate::flow::{Inflow, Pump};
@@ -29,6 +31,7 @@ const AT_ONCE_BYTES_MAX: usize = 64 * 1024;
 /// Forwards a call to the service behind its method.
 pub(crate) async fn forward(
     client: &Arc<Client>,
+    caller: &Arc<Caller>,
     method: &Method,
     mut parts: Parts,
     body: RequestBody,
@@ -43,7 +46,7 @@ pub(crate) async fn forward(
     let replica = parts.headers.get(REPLICA).cloned();
     strip_own(&mut parts.headers);
     parts.headers.insert(HOP, HeaderValue::from_static("gateway"));
-    gateway.nobody.sign(&mut parts.headers);
+    caller.sign(&mut parts.headers);
     let preferred = replica.as_ref().and_then(|value| value.to_str().ok());
     let call = gateway.upstreams.open(method, client, preferred).await?;
 
@@ -52,7 +55,13 @@ pub(crate) async fn forward(
     let (head, mut stream, place) = call
         .send(parts, end && first.is_none())
         .map_err(|error| Refusal::from_upstream(service, &error))?;
-    let mut origin = Origin { service, streaming: method.streaming, refused: None, counted };
+    let mut origin = Origin {
+        service,
+        streaming: method.streaming,
+        refused: None,
+        end: End::of(caller),
+        counted,
+    };
     let mut pump = None;
     if let Some(rest) = send_at_once(&mut stream, first, end) {
         pump = Some(Pump::new(inflow, stream, rest));
@@ -61,7 +70,7 @@ pub(crate) async fn forward(
         // Both directions flow on their own: a client that does not read may still send.
         origin.refused = pump.take().map(run);
     }
-    let response = answer(head, &mut pump, &origin).await?;
+    let response = answer(head, &mut pump, &mut origin).await?;
     let (head, body) = response.into_parts();
     let answer = Answer { body, pump, origin, state: State::Data, _place: place };
     let mut response = Response::new(Body::Upstream(answer));
@@ -100,9 +109,12 @@ fn send_at_once(
 async fn answer(
     mut head: ResponseFuture,
     pump: &mut Option<Pump>,
-    origin: &Origin,
+    origin: &mut Origin,
 ) -> Result<Response<h2::RecvStream>, Refusal> {
     poll_fn(|context| {
+        if let Poll::Ready(refusal) = origin.end.poll(context) {
+            return Poll::Ready(Err(refusal));
+        }
         if let Some(open) = pump {
             let mut refused = None;
             if open.poll(context, |refusal| refused = Some(refusal)).is_ready() {
@@ -128,9 +140,10 @@ fn run(mut pump: Pump) -> Arc<OnceLock<Refusal>> {
     refused
 }
 
-/// Nobody outside speaks for the mesh, except about the replica it wants.
+/// Nobody outside speaks for the mesh, and no key goes further than this.
 fn strip_own(headers: &mut HeaderMap) {
-    let own = |name: &HeaderName| name.as_str().starts_with(OWN_PREFIX) && *name != REPLICA;
+    headers.remove(AUTHORIZATION);
+    let own = |name: &HeaderName| name.as_str().starts_with(OWN_PREFIX);
     if headers.keys().any(own) {
         let names: Vec<HeaderName> = headers.keys().filter(|name| own(name)).cloned().collect();
         for name in names {
@@ -146,13 +159,19 @@ mod tests {
     #[test]
     fn metadata_of_the_mesh_is_taken_away_and_the_rest_stays() {
         let mut headers = HeaderMap::new();
-        for name in ["planaria-namespace", "planaria-replica", "grpc-timeout", "x-planaria-a"] {
+        for name in [
+            "planaria-identity",
+            "planaria-replica",
+            "authorization",
+            "grpc-timeout",
+            "x-planaria-a",
+        ] {
             headers.append(HeaderName::from_static(name), "1".parse().unwrap());
             headers.append(HeaderName::from_static(name), "2".parse().unwrap());
         }
         strip_own(&mut headers);
         let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
-        assert_eq!(names, ["grpc-timeout", "planaria-replica", "x-planaria-a"]);
+        assert_eq!(names, ["grpc-timeout", "x-planaria-a"]);
     }
 }

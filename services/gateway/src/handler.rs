@@ -7,10 +7,10 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
-use planaria_runtime::identity::Signer;
-use planaria_runtime::{Deps, Health, Identity, Metrics, Role};
+use planaria_runtime::{Directory, Health, Metrics};
 use tonic_health::server::HealthReporter;
 
+use crate::access::{Access, Api};
 use crate::body::{Body, RequestBody};
 use crate::client::Client;
 use crate::cors::{Cors, allow};
@@ -21,7 +21,7 @@ use crate::refusal::Refusal;
 use crate::routes::Routes;
 use crate::upstream::Upstreams;
 use crate::web::{self, Form};
-use crate::{Config, Error};
+use crate::{Config, Error, NAME};
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const PAGE: &str = "\
@@ -42,7 +42,7 @@ pub(crate) struct Gateway {
     pub(crate) config: Config,
     pub(crate) counters: Counters,
     pub(crate) upstreams: Upstreams,
-    pub(crate) nobody: Signer,
+    pub(crate) access: Access,
     routes: Routes,
     local: Local,
     cors: Cors,
@@ -52,18 +52,17 @@ pub(crate) struct Gateway {
 impl Gateway {
     pub(crate) fn new(
         config: Config,
-        deps: &Deps,
+        directory: Directory,
+        access: Access,
         metrics: &Metrics,
         health: Health,
     ) -> Result<(Self, HealthReporter), Error> {
-        let (local, reporter) = Local::new()?;
+        let api = Api::new(Arc::clone(access.ring()), &config);
+        let (local, reporter) = Local::new(api)?;
         let gateway = Self {
             counters: Counters::new(metrics),
-            upstreams: Upstreams::new(deps.directory.clone(), config.upstream.clone()),
-            nobody: Signer::for_identity(
-                deps.secret.clone(),
-                Identity::new("nobody", "*", Role::Admin),
-            ),
+            upstreams: Upstreams::new(directory, config.upstream.clone()),
+            access,
             routes: Routes::new(metrics)?,
             local,
             cors: Cors::new(&config.cors_origins),
@@ -150,19 +149,39 @@ async fn call_from_web(
 
 async fn call(client: &Arc<Client>, request: Request<RequestBody>) -> Response<Body> {
     let gateway = &client.gateway;
-    let path = request.uri().path();
-    let outcome = match gateway.routes.find(path) {
-        Some(method) => {
-            let (parts, body) = request.into_parts();
-            forward(client, method, parts, body).await
-        }
-        None if Local::serves(path) => call_local(client, request).await,
-        None => Err(Refusal::UnknownMethod { path: path.to_owned() }),
-    };
+    let outcome = route(client, request).await;
     outcome.unwrap_or_else(|refusal| {
         gateway.counters.refused(&refusal);
         refused(&refusal)
     })
+}
+
+/// Finds who answers a call, and whether its caller may ask.
+async fn route(
+    client: &Arc<Client>,
+    mut request: Request<RequestBody>,
+) -> Result<Response<Body>, Refusal> {
+    let gateway = &client.gateway;
+    let path = request.uri().path();
+    let method = gateway.routes.find(path);
+    if method.is_none() && !Local::serves(path) {
+        return Err(Refusal::UnknownMethod { path: path.to_owned() });
+    }
+    if Local::is_open(path) {
+        return call_local(client, request).await;
+    }
+    let admitted = gateway.access.admit(path, request.headers()).await;
+    let caller = admitted.map_err(Refusal::Denied)?;
+    match method {
+        Some(method) if method.service != NAME => {
+            let (parts, body) = request.into_parts();
+            forward(client, &caller, method, parts, body).await
+        }
+        _ => {
+            request.extensions_mut().insert(caller.identity().clone());
+            call_local(client, request).await
+        }
+    }
 }
 
 async fn call_local(

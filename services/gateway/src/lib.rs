@@ -5,9 +5,12 @@
 //! own per client connection, so that a reset of a stream says that its client went, and the loss
 //! of the connection that this gateway went.
 //!
-//! What this crate does not do: it keeps no state, retries nothing that may have been received,
-//! and knows no message of the contract.
+//! Whoever calls shows an API key; services are told who it was in the mesh's own header.
+//!
+//! What this crate does not do: it retries nothing that may have been received, and knows no
+//! message of the contract but those about API keys.
 
+mod access;
 mod body;
 mod client;
 mod config;
@@ -28,6 +31,7 @@ mod upstream;
 mod web;
 mod wiring;
 
+pub use access::SCHEMA;
 pub use config::{Config, ListenerLimits, UpstreamLimits};
 pub use error::Error;
 pub use routes::PUBLIC;

@@ -1,6 +1,7 @@
-//! The gRPC services that the gateway answers itself: health and reflection.
+//! The gRPC services that the gateway answers itself: API keys, health and reflection.
 
 use http::{Request, Response};
+use planaria_proto::gateway::v1::access_service_server::AccessServiceServer;
 use planaria_runtime::Health;
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -8,17 +9,18 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tower::Service;
 
+use crate::access::Api;
 use crate::body::RequestBody;
 use crate::reflection::public_descriptors;
 use crate::{Error, NAME};
 
-/// Health and reflection, as one router.
+/// All of them, as one router.
 #[derive(Debug, Clone)]
 pub(crate) struct Local(Routes);
 
 impl Local {
     /// The router, and the means to tell the health.
-    pub(crate) fn new() -> Result<(Self, HealthReporter), Error> {
+    pub(crate) fn new(api: Api) -> Result<(Self, HealthReporter), Error> {
         let (reporter, health) = tonic_health::server::health_reporter();
         let builder = || {
             public_descriptors().map(|set| {
@@ -31,13 +33,20 @@ impl Local {
             |error: tonic_reflection::server::Error| Error::Descriptors(error.to_string());
         let v1 = builder()?.build_v1().map_err(unusable)?;
         let v1alpha = builder()?.build_v1alpha().map_err(unusable)?;
-        let routes = Routes::new(health).add_service(v1).add_service(v1alpha).prepare();
+        let access = AccessServiceServer::new(api);
+        let routes = Routes::new(health).add_service(v1).add_service(v1alpha);
+        let routes = routes.add_service(access).prepare();
         Ok((Self(routes), reporter))
     }
 
-    /// Whether a path belongs to one of them.
+    /// Whether everybody may call this, without a key.
+    pub(crate) fn is_open(path: &str) -> bool {
+        path.starts_with("/grpc.health.v1.")
+    }
+
+    /// Whether a path belongs to one of those that are not part of the contract.
     pub(crate) fn serves(path: &str) -> bool {
-        path.starts_with("/grpc.health.v1.") || path.starts_with("/grpc.reflection.v1")
+        Self::is_open(path) || path.starts_with("/grpc.reflection.v1")
     }
 
     pub(crate) async fn call(&self, request: Request<RequestBody>) -> Response<Body> {

@@ -7,6 +7,8 @@ use http::HeaderMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use crate::access::Denied;
+
 const DOMAIN: &str = "planaria.dev";
 
 /// Why a call was not answered by the service that it names.
@@ -22,6 +24,8 @@ pub(crate) enum Refusal {
     MessageTooLarge { bytes: u64, bytes_max: u32 },
     /// Too much is under way, here or at the service.
     Overloaded { what: &'static str, max: usize },
+    /// The caller may not come in.
+    Denied(Denied),
     /// This gateway stops.
     Draining,
     /// The request's body ended in an error: its sender is gone.
@@ -55,6 +59,7 @@ impl Refusal {
             Self::UpstreamReset { .. } => "UPSTREAM_RESET",
             Self::MessageTooLarge { .. } => "MESSAGE_TOO_LARGE",
             Self::Overloaded { .. } => "GATEWAY_OVERLOADED",
+            Self::Denied(denied) => denied.reason(),
             Self::Draining => "GATEWAY_DRAINING",
             Self::ClientGone => "CLIENT_GONE",
             Self::Malformed { .. } => "REQUEST_MALFORMED",
@@ -71,6 +76,7 @@ impl Refusal {
                 h2::Reason::ENHANCE_YOUR_CALM => Code::ResourceExhausted,
                 _ => Code::Internal,
             },
+            Self::Denied(denied) => denied.status(DOMAIN).code(),
             Self::MessageTooLarge { .. } | Self::Overloaded { .. } => Code::ResourceExhausted,
             Self::ClientGone => Code::Cancelled,
             Self::Malformed { .. } => Code::InvalidArgument,
@@ -90,6 +96,7 @@ impl Refusal {
                 format!("a message of {bytes} bytes is longer than the limit of {bytes_max}")
             }
             Self::Overloaded { what, max } => format!("too many {what}: the limit is {max}"),
+            Self::Denied(denied) => denied.to_string(),
             Self::Draining => "this gateway stops; connect again".into(),
             Self::ClientGone => "the request was not sent to its end".into(),
             Self::Malformed { why } => (*why).into(),
@@ -97,6 +104,9 @@ impl Refusal {
     }
 
     pub(crate) fn status(&self) -> Status {
+        if let Self::Denied(denied) = self {
+            return denied.status(DOMAIN);
+        }
         let mut metadata = HashMap::new();
         match self {
             Self::UpstreamUnavailable { service, .. } | Self::UpstreamReset { service, .. } => {

@@ -8,11 +8,11 @@ use planaria_runtime::metrics::Counter;
 use prost::Message;
 use prost_types::FileDescriptorSet;
 
-use crate::Error;
+use crate::{Error, NAME};
 
 /// Every service of the contract that is public, and the service of the mesh that serves it.
 /// What is not here does not exist for the outside.
-pub const PUBLIC: [(&str, &str); 8] = [
+pub const PUBLIC: [(&str, &str); 9] = [
     ("planaria.workflow.v1.DefinitionService", "orchestrator"),
     ("planaria.workflow.v1.WorkflowService", "orchestrator"),
     ("planaria.task.v1.TaskService", "orchestrator"),
@@ -21,6 +21,7 @@ pub const PUBLIC: [(&str, &str); 8] = [
     ("planaria.notification.v1.NotificationService", "notification"),
     ("planaria.monitoring.v1.MonitoringService", "monitoring"),
     ("planaria.worker.v1.WorkerService", "worker"),
+    ("planaria.gateway.v1.AccessService", NAME),
 ];
 
 /// What the gateway knows of a method.

@@ -59,7 +59,8 @@ impl Door {
         let address = listener
             .local_addr()
             .map_err(|source| Error::Io { what: "reading the listener's address", source })?;
-        if !address.ip().to_canonical().is_loopback() && !gateway.config.insecure {
+        let guarded = gateway.config.authentication || gateway.config.insecure;
+        if !address.ip().to_canonical().is_loopback() && !guarded {
             return Err(Error::Insecure { address });
         }
         report(&reporter, health.ready()).await;
@@ -68,6 +69,8 @@ impl Door {
         if let Some(admin) = admin {
             helpers.spawn(admin::serve(admin, vec![(metrics, health.clone())]));
         }
+        let ring = Arc::clone(gateway.access.ring());
+        helpers.spawn(async move { ring.run().await });
         let drain = Duration::from_millis(gateway.config.drain_ms);
         let mut connections = Connections::new(gateway);
         tracing::info!(service = NAME, %address, "serving");

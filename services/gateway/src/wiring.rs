@@ -5,18 +5,46 @@ use std::sync::Arc;
 use planaria_runtime::service::Deps;
 use planaria_runtime::{Health, Metrics};
 
+use planaria_store::PostgresPlan;
+
+use crate::access::{Access, KeyStore, PostgresKeyStore, Ring, SqliteKeyStore};
 use crate::handler::Gateway;
 use crate::server::Door;
 use crate::{Config, Error, NAME};
 
-/// Builds the gateway. It is served by [`Door::serve`] instead of the runtime's server, because
+/// Opens the store and builds the gateway. It is served by [`Door::serve`] instead of the runtime's server, because
 /// it speaks HTTP/1.1 too, and must tell the end of a client from its own.
 ///
 /// # Errors
-/// The settings contradict each other.
-pub fn build(config: Config, deps: Deps) -> Result<Door, Error> {
+/// The settings contradict each other, or the store cannot be opened or read.
+pub async fn build(config: Config, deps: Deps) -> Result<Door, Error> {
     config.validate().map_err(Error::Settings)?;
     let (metrics, health) = (Metrics::new(NAME), Health::default());
-    let (gateway, reporter) = Gateway::new(config, &deps, &metrics, health.clone())?;
+    let store = store(&config, &deps).await?;
+    let ring = Arc::new(Ring::open(store, &config, &deps.secret).await?);
+    if config.authentication && config.admin_key.is_empty() && ring.is_empty() {
+        tracing::warn!(
+            "there is no API key yet, so nobody can call: set `admin_key` in [gateway] and make \
+             one with `planaria api-key create`"
+        );
+    }
+    let access = Access::new(&config, &deps.secret, ring);
+    let (gateway, reporter) =
+        Gateway::new(config, deps.directory, access, &metrics, health.clone())?;
     Ok(Door { metrics, health, gateway: Arc::new(gateway), reporter, stop: deps.stop })
+}
+
+async fn store(config: &Config, deps: &Deps) -> Result<Arc<dyn KeyStore>, Error> {
+    if !deps.store.is_postgres() {
+        let path = deps.data_dir.join(format!("{NAME}.db"));
+        return Ok(Arc::new(SqliteKeyStore::open(&path, &config.store).await?));
+    }
+    let plan = PostgresPlan {
+        url: deps.store.url.clone(),
+        connections_max: deps.store.connections_max,
+        connect_ms_max: deps.store.connect_ms_max,
+        statement_ms_max: deps.store.statement_ms_max,
+        migrate: deps.store.migrate,
+    };
+    Ok(Arc::new(PostgresKeyStore::open(&plan).await?))
 }

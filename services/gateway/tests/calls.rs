@@ -39,7 +39,10 @@ async fn a_unary_call_passes_with_metadata_both_ways_but_not_the_meshs_own() {
     assert!(seen.contains(&"te=trailers".to_owned()), "{seen:?}");
     assert!(seen.iter().any(|header| header.starts_with("grpc-timeout=")), "{seen:?}");
     let own: Vec<_> = seen.iter().filter(|header| header.starts_with("planaria-")).collect();
-    assert_eq!(own, ["planaria-hop=gateway"]);
+    assert!(own.contains(&&"planaria-hop=gateway".to_owned()), "{own:?}");
+    let identity = own.iter().find_map(|header| header.strip_prefix("planaria-identity="));
+    assert!(identity.unwrap().starts_with("1:admin:nobody:*:"), "{own:?}");
+    assert_eq!(own.len(), 2, "{own:?}");
 }
 
 #[tokio::test]

@@ -56,15 +56,20 @@ async fn rate(uri: &str, connections: usize) -> (f64, f64) {
             }));
         }
     }
-    tokio::time::sleep(WARM_UP).await;
+    window_of(WARM_UP).await;
     let (calls, cpu, start) = (done.load(Ordering::Relaxed), cpu_micros("gateway"), Instant::now());
-    tokio::time::sleep(TIME).await;
+    window_of(TIME).await;
     let calls = (done.load(Ordering::Relaxed) - calls) as f64;
     let (cpu, time) = (cpu_micros("gateway") - cpu, start.elapsed());
     for caller in callers {
         caller.abort();
     }
     (calls / time.as_secs_f64(), cpu as f64 / calls)
+}
+
+/// The time over which something is measured.
+async fn window_of(length: Duration) {
+    tokio::time::sleep(length).await;
 }
 
 #[test]

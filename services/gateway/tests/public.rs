@@ -105,19 +105,25 @@ async fn health_is_told_until_the_gateway_drains() {
 #[tokio::test]
 async fn beyond_loopback_it_is_refused_to_listen_unless_told_in_so_many_words() {
     let directory = || Directory::new(ClientLimits::default());
-    let deps = || Deps::new(directory(), "unused", tokio_util::sync::CancellationToken::new());
+    let folder = tempfile::tempdir().unwrap();
+    let stop = tokio_util::sync::CancellationToken::new;
+    let deps = || Deps::new(directory(), folder.path(), stop());
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
-    let door = planaria_gateway::build(Config::default(), deps()).unwrap();
+    let door = planaria_gateway::build(Config::default(), deps()).await.unwrap();
     let error = soon(door.serve(listener, None)).await.unwrap_err();
     assert!(matches!(error, Error::Insecure { .. }), "{error}");
     assert!(error.to_string().contains("insecure = true"), "{error}");
 
-    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
-    let deps = deps();
-    deps.stop.cancel();
-    let config = Config { insecure: true, ..Config::default() };
-    let door = planaria_gateway::build(config, deps).unwrap();
-    soon(door.serve(listener, None)).await.unwrap();
+    for config in [
+        Config { insecure: true, ..Config::default() },
+        Config { authentication: true, ..Config::default() },
+    ] {
+        let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+        let deps = deps();
+        deps.stop.cancel();
+        let door = planaria_gateway::build(config, deps).await.unwrap();
+        soon(door.serve(listener, None)).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use planaria_log_tail::{Ledger, LogCursor, Start};
+use planaria_log_tail::{Ledger, LogCursor};
 use planaria_proto::orchestrator::v1::LogRecord;
 use planaria_runtime::Readiness;
 
@@ -64,15 +64,12 @@ impl MonitoringLedger {
 impl Ledger for MonitoringLedger {
     type Error = sqlx::Error;
 
-    async fn take(&mut self) -> Result<Option<Start>, sqlx::Error> {
+    async fn take(&mut self) -> Result<Option<LogCursor>, sqlx::Error> {
         self.gathered = Harvest::default();
         let taken = self.store.take(&self.holder, self.lease_ms).await?;
         self.gauges.holder.set(i64::from(taken.is_some()));
-        Ok(taken.map(|cursor| {
-            let start = cursor.start();
-            self.saved = cursor;
-            start
-        }))
+        self.saved = taken.clone().unwrap_or_default();
+        Ok(taken)
     }
 
     async fn absorb(&mut self, records: Vec<LogRecord>) -> bool {

@@ -142,6 +142,7 @@ impl Traces {
                 first_seq: event.seq,
                 at: event.at,
                 events: vec![event],
+                ..HistoryRecord::default()
             }));
             if past.first().is_some_and(|first| trace_of(first).is_none()) {
                 past.truncate(1);

@@ -29,8 +29,9 @@ use crate::statistics::Statistics;
 use crate::store::MonitoringStore;
 use crate::traces::{Traces, TracingLedger};
 
-/// What is read of the log.
-const TOPICS: [Topic; 4] = [Topic::Workflow, Topic::Task, Topic::Attempt, Topic::Healing];
+/// What is read of the log: outcomes suffice to count, spans need all of tasks.
+const COUNTED: [Topic; 4] = [Topic::Workflow, Topic::Outcome, Topic::Attempt, Topic::Healing];
+const TRACED: [Topic; 4] = [Topic::Workflow, Topic::Task, Topic::Attempt, Topic::Healing];
 
 /// Opens the store and builds the service; nothing runs before the host serves it.
 ///
@@ -62,10 +63,11 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let channel = directory.channel("orchestrator");
     let tracer = Some(tracer.for_service("planaria-orchestrator")).filter(Tracer::is_on);
     let traces = tracer.map(|tracer| Traces::new(tracer, channel.clone()));
+    let topics = if traces.is_some() { TRACED } else { COUNTED };
     let follower = Follower {
         ledger: TracingLedger::new(ledger, traces),
         channel,
-        topics: TOPICS.to_vec(),
+        topics: topics.to_vec(),
         settings: config.tail.clone(),
         pace: pace(&config),
         changed: Arc::default(),
@@ -97,7 +99,7 @@ async fn open(
             connections_max: settings.connections_max,
             connect_ms_max: settings.connect_ms_max,
             statement_ms_max: settings.statement_ms_max,
-            migrate: true,
+            migrate: settings.migrate,
         };
         return Ok(Arc::new(PostgresMonitoringStore::open(&plan).await?));
     }

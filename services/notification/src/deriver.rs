@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use planaria_log_tail::{Ledger, LogCursor, Start};
+use planaria_log_tail::{Ledger, LogCursor};
 use planaria_proto::orchestrator::v1::{LogPosition, LogRecord};
 use planaria_runtime::{Readiness, clock};
 use tokio::sync::Notify;
@@ -97,7 +97,7 @@ fn delivery_id(webhook: &str, position: LogPosition, index: usize) -> String {
 impl Ledger for Deriver {
     type Error = sqlx::Error;
 
-    async fn take(&mut self) -> Result<Option<Start>, sqlx::Error> {
+    async fn take(&mut self) -> Result<Option<LogCursor>, sqlx::Error> {
         self.gathered.clear();
         let taken = self.store.take(&self.holder, self.lease_ms).await?;
         self.gauges.holder.set(i64::from(taken.is_some()));
@@ -109,7 +109,7 @@ impl Ledger for Deriver {
         self.webhooks = derivation.webhooks.into_iter().map(with_filter).collect();
         self.version = derivation.version;
         self.saved = derivation.cursor;
-        Ok(Some(self.saved.start()))
+        Ok(Some(self.saved.clone()))
     }
 
     async fn absorb(&mut self, records: Vec<LogRecord>) -> bool {

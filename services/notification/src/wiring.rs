@@ -119,7 +119,7 @@ async fn open(
             connections_max: settings.connections_max,
             connect_ms_max: settings.connect_ms_max,
             statement_ms_max: settings.statement_ms_max,
-            migrate: true,
+            migrate: settings.migrate,
         };
         return Ok(Arc::new(PostgresWebhookStore::open(&plan).await?));
     }

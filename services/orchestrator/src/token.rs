@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use planaria_kernel::workflow::FrameId;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::store::TaskKey;
@@ -21,6 +21,8 @@ pub(crate) struct Claims {
     pub attempt: u32,
     /// The session that it was handed to.
     pub session: Uuid,
+    /// The workflow's namespace: [`namespace_digest`].
+    pub namespace: [u8; 8],
 }
 
 /// Signs and verifies tokens; cheap to clone.
@@ -29,8 +31,8 @@ pub(crate) struct Tokens {
     keyed: Hmac<Sha256>,
 }
 
-const VERSION: u8 = 1;
-const CLAIMS_BYTES: usize = 1 + 16 + 4 + 4 + 16;
+const VERSION: u8 = 2;
+const CLAIMS_BYTES: usize = 1 + 16 + 4 + 4 + 16 + 8;
 /// Half of the digest, the shortest that RFC 2104 advises.
 const MAC_BYTES: usize = 16;
 
@@ -51,6 +53,7 @@ impl Tokens {
         token.extend_from_slice(&claims.task.frame.0.to_be_bytes());
         token.extend_from_slice(&claims.attempt.to_be_bytes());
         token.extend_from_slice(claims.session.as_bytes());
+        token.extend_from_slice(&claims.namespace);
         let mut mac = self.keyed.clone();
         mac.update(&token);
         token.extend_from_slice(&mac.finalize().into_bytes()[..MAC_BYTES]);
@@ -78,8 +81,16 @@ impl Tokens {
             },
             attempt: number(21)?,
             session: Uuid::from_slice(claims.get(25..41)?).ok()?,
+            namespace: claims.get(41..49)?.try_into().ok()?,
         })
     }
+}
+
+/// A namespace in a token, where a length of its own would be in the way.
+#[must_use]
+pub(crate) fn namespace_digest(namespace: &str) -> [u8; 8] {
+    let [a, b, c, d, e, f, g, h, ..] = Sha256::digest(namespace.as_bytes()).0;
+    [a, b, c, d, e, f, g, h]
 }
 
 /// The name of an attempt in heartbeats and logs: `<workflow>/<frame>/<attempt>`.
@@ -104,7 +115,8 @@ mod tests {
 
     fn claims() -> Claims {
         let task = TaskKey { workflow: Uuid::now_v7(), frame: FrameId(7) };
-        Claims { task, attempt: 3, session: Uuid::now_v7() }
+        let namespace = namespace_digest("shop");
+        Claims { task, attempt: 3, session: Uuid::now_v7(), namespace }
     }
 
     #[test]

@@ -142,7 +142,7 @@ async fn an_endless_loop_is_seen_and_steered() {
     assert_eq!(world.get(&id).await.phase(), Phase::Cancelled);
     let request = SuspendWorkflowRequest { workflow_id: id.clone(), reason: String::new() };
     let status = steers.suspend_workflow(request).await.expect_err("it is over");
-    refused(&status, Code::FailedPrecondition, "WORKFLOW_NOT_RUNNING");
+    refused(&status, Code::FailedPrecondition, "WORKFLOW_PHASE_INVALID");
 }
 
 async fn definitions_take_turns_in_the_pool() {

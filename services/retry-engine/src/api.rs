@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::ledger::Ledger;
 use crate::orchestrator::Orchestrator;
 use crate::records::{Retry as WaitingRetry, RetryKey};
+use crate::scope::Scope;
 use crate::store::BreakerRow;
 use crate::{redrive, redrive_start, story};
 
@@ -37,10 +38,12 @@ impl RetryService for Api {
         &self,
         request: Request<ListRetriesRequest>,
     ) -> Result<Response<ListRetriesResponse>, Status> {
+        let scope = Scope::of(&request)?;
         let request = request.into_inner();
         let limit = self.page_size(request.page_size);
         let store = &self.ledger.store;
-        let retries = store.retries(&request.namespace, &request.workflow_id, limit).await;
+        let namespace = scope.namespace(request.namespace);
+        let retries = store.retries(&namespace, &request.workflow_id, limit).await;
         let retries = self.named(retries.map_err(Error::from)?).await;
         Ok(Response::new(ListRetriesResponse { retries }))
     }
@@ -49,8 +52,10 @@ impl RetryService for Api {
         &self,
         request: Request<RetryNowRequest>,
     ) -> Result<Response<RetryNowResponse>, Status> {
+        let scope = Scope::of(&request)?;
         let id = request.into_inner().id;
         let Some(key) = RetryKey::parse(&id) else { return Err(Error::RetryNotFound(id).into()) };
+        scope.check_retry(&*self.ledger.store, &key).await?;
         let found = self.ledger.store.reschedule(&key, clock::now_ms()).await;
         if !found.map_err(Error::from)? {
             return Err(Error::RetryNotFound(id).into());
@@ -63,11 +68,12 @@ impl RetryService for Api {
         &self,
         request: Request<ListDeadLettersRequest>,
     ) -> Result<Response<ListDeadLettersResponse>, Status> {
+        let scope = Scope::of(&request)?;
         let request = request.into_inner();
         let limit = self.page_size(request.page_size);
         let state = open_unless_said(request.state());
         let before = page::read(&request.page_token)?;
-        let mut filter = convert::filter(request.filter);
+        let mut filter = convert::filter(scope.filter(request.filter));
         if filter.workflow.is_empty() {
             filter.workflow = request.workflow_id;
         }
@@ -87,9 +93,9 @@ impl RetryService for Api {
         &self,
         request: Request<GetDeadLetterRequest>,
     ) -> Result<Response<GetDeadLetterResponse>, Status> {
+        let scope = Scope::of(&request)?;
         let id = request.into_inner().id;
-        let letter = self.ledger.store.dead_letter(&id).await.map_err(Error::from)?;
-        let letter = letter.ok_or(Error::DeadLetterNotFound(id))?;
+        let letter = scope.dead_letter(&*self.ledger.store, &id).await?;
         let events_max = self.config.story_events_max;
         let story =
             story::read(&self.orchestrator, &letter.workflow, &letter.task, events_max).await?;
@@ -103,7 +109,11 @@ impl RetryService for Api {
         &self,
         request: Request<RedriveDeadLettersRequest>,
     ) -> Result<Response<RedriveDeadLettersResponse>, Status> {
+        let scope = Scope::of(&request)?;
         let RedriveDeadLettersRequest { ids, input } = request.into_inner();
+        for id in ids.iter().take(self.config.redrive_max) {
+            scope.dead_letter(&*self.ledger.store, id).await?;
+        }
         let input = input.map(redrive_start::json).transpose()?;
         let (ledger, orchestrator) = (&self.ledger, &self.orchestrator);
         let outcomes =
@@ -115,10 +125,11 @@ impl RetryService for Api {
         &self,
         request: Request<ListDeadLetterGroupsRequest>,
     ) -> Result<Response<ListDeadLetterGroupsResponse>, Status> {
+        let scope = Scope::of(&request)?;
         let request = request.into_inner();
         let limit = self.page_size(request.page_size);
         let state = open_unless_said(request.state());
-        let filter = convert::filter(request.filter);
+        let filter = convert::filter(scope.filter(request.filter));
         let groups = self.ledger.store.dead_letter_groups(state, &filter, limit).await;
         let groups = groups.map_err(Error::from)?.into_iter().map(convert::group).collect();
         Ok(Response::new(ListDeadLetterGroupsResponse { groups }))
@@ -128,16 +139,19 @@ impl RetryService for Api {
         &self,
         request: Request<StartRedriveRequest>,
     ) -> Result<Response<StartRedriveResponse>, Status> {
+        let scope = Scope::of(&request)?;
         let config = &self.config.redrive;
-        let redrive = redrive_start::start(&self.ledger, config, request.into_inner()).await?;
-        Ok(Response::new(StartRedriveResponse { redrive: Some(redrive) }))
+        let request = scope.start(request.into_inner())?;
+        let redrive = redrive_start::start(&self.ledger, config, request).await?;
+        Ok(Response::new(StartRedriveResponse { redrive: Some(scope.shown(redrive)) }))
     }
 
     async fn get_redrive(
         &self,
         request: Request<GetRedriveRequest>,
     ) -> Result<Response<GetRedriveResponse>, Status> {
-        let redrive = Some(self.redrive(request.into_inner().redrive_id).await?);
+        let scope = Scope::of(&request)?;
+        let redrive = Some(self.redrive(&scope, &request.into_inner().redrive_id).await?);
         Ok(Response::new(GetRedriveResponse { redrive }))
     }
 
@@ -145,10 +159,12 @@ impl RetryService for Api {
         &self,
         request: Request<StopRedriveRequest>,
     ) -> Result<Response<StopRedriveResponse>, Status> {
-        let id = request.into_inner().redrive_id;
+        let scope = Scope::of(&request)?;
+        let named = request.into_inner().redrive_id;
+        let id = scope.redrive_id(&named);
         let stopped = self.ledger.store.stop_redrive(&id, clock::now_ms()).await;
         stopped.map_err(Error::from)?;
-        let redrive = Some(self.redrive(id).await?);
+        let redrive = Some(self.redrive(&scope, &named).await?);
         Ok(Response::new(StopRedriveResponse { redrive }))
     }
 
@@ -156,7 +172,9 @@ impl RetryService for Api {
         &self,
         request: Request<ListBreakersRequest>,
     ) -> Result<Response<ListBreakersResponse>, Status> {
+        let scope = Scope::of(&request)?;
         let ListBreakersRequest { namespace, all, page_size } = request.into_inner();
+        let namespace = scope.namespace(namespace);
         let limit = self.page_size(page_size);
         let rows = self.ledger.store.breakers(&namespace, all, limit).await;
         let breakers = rows.map_err(Error::from)?.iter().map(|row| self.shown(row)).collect();
@@ -167,7 +185,8 @@ impl RetryService for Api {
         &self,
         request: Request<ResetBreakerRequest>,
     ) -> Result<Response<ResetBreakerResponse>, Status> {
-        let route = convert::route(request.into_inner().key.unwrap_or_default());
+        let scope = Scope::of(&request)?;
+        let route = scope.route(convert::route(request.into_inner().key.unwrap_or_default()))?;
         if self.ledger.store.breaker(&route).await.map_err(Error::from)?.is_none() {
             return Err(Error::BreakerNotFound(route.to_string()).into());
         }
@@ -179,7 +198,9 @@ impl RetryService for Api {
         &self,
         request: Request<ListBreakerChangesRequest>,
     ) -> Result<Response<ListBreakerChangesResponse>, Status> {
+        let scope = Scope::of(&request)?;
         let ListBreakerChangesRequest { namespace, page_size } = request.into_inner();
+        let namespace = scope.namespace(namespace);
         let limit = self.page_size(page_size);
         let changes = self.ledger.store.breaker_changes(&namespace, limit).await;
         let changes = changes.map_err(Error::from)?;
@@ -195,9 +216,10 @@ const fn open_unless_said(state: DeadLetterState) -> DeadLetterState {
 }
 
 impl Api {
-    async fn redrive(&self, id: String) -> Result<Redrive, Error> {
-        let found = self.ledger.store.redrive(&id).await?;
-        found.map(|row| row.redrive).ok_or(Error::RedriveNotFound(id))
+    async fn redrive(&self, scope: &Scope, named: &str) -> Result<Redrive, Error> {
+        let found = self.ledger.store.redrive(&scope.redrive_id(named)).await?;
+        let found = found.map(|row| scope.shown(row.redrive));
+        found.ok_or_else(|| Error::RedriveNotFound(named.to_owned()))
     }
 
     fn shown(&self, row: &BreakerRow) -> Breaker {

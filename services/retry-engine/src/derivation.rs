@@ -1,6 +1,6 @@
 //! Derives the records from the log: the replica that follows it, behind the log's own follower.
 
-use planaria_log_tail::{LogCursor, Start};
+use planaria_log_tail::LogCursor;
 use planaria_proto::orchestrator::v1::LogRecord;
 use planaria_runtime::{Readiness, clock};
 
@@ -35,11 +35,18 @@ impl Derivation {
 impl planaria_log_tail::Ledger for Derivation {
     type Error = Error;
 
-    async fn take(&mut self) -> Result<Option<Start>, Error> {
+    async fn take(&mut self) -> Result<Option<LogCursor>, Error> {
         self.derived = Derived::default();
         let Some(cursor) = self.ledger.store.take(self.tenure()).await? else { return Ok(None) };
-        let cursor: LogCursor = cursor.parse().map_err(|_| Error::CursorUnreadable(cursor))?;
-        Ok(Some(cursor.start()))
+        let place = cursor.parse().unwrap_or_else(|_| {
+            // What is read twice changes nothing but a few counts.
+            tracing::error!(
+                cursor,
+                "the place in the log cannot be read; beginning with its oldest"
+            );
+            LogCursor::default()
+        });
+        Ok(Some(place))
     }
 
     async fn absorb(&mut self, records: Vec<LogRecord>) -> bool {

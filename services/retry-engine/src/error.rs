@@ -43,9 +43,6 @@ pub enum Error {
     /// The new input is no JSON.
     #[error("the input is not JSON: {0}")]
     InputInvalid(String),
-    /// What the store has as its place in the log cannot be read.
-    #[error("the store's place in the log cannot be read: `{0}`")]
-    CursorUnreadable(String),
     /// The orchestrator does not answer.
     #[error("the orchestrator does not answer: {0}")]
     OrchestratorUnavailable(String),
@@ -69,7 +66,6 @@ impl From<Error> for Status {
             Error::RedriveDiffers(_) => (Code::AlreadyExists, "REDRIVE_DIFFERS"),
             Error::FilterEmpty => (Code::InvalidArgument, "FILTER_EMPTY"),
             Error::InputInvalid(_) => (Code::InvalidArgument, "INPUT_INVALID"),
-            Error::CursorUnreadable(_) => (Code::Internal, "CURSOR_UNREADABLE"),
             Error::OrchestratorUnavailable(_) => (Code::Unavailable, "ORCHESTRATOR_UNAVAILABLE"),
             Error::Open(_) | Error::Store(_) => (Code::Unavailable, "STORE_UNAVAILABLE"),
         };

@@ -18,6 +18,8 @@ mod error;
 mod gate_api;
 mod gauges;
 mod hand_off;
+#[cfg(test)]
+mod killed;
 mod ledger;
 mod orchestrator;
 mod postgres;
@@ -26,6 +28,7 @@ mod records;
 mod redrive;
 mod redrive_start;
 mod redriver;
+mod scope;
 mod sqlite;
 mod store;
 mod story;

@@ -34,8 +34,17 @@ use crate::store::RetryStore;
 /// # Errors
 /// The store cannot be opened or read.
 pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
-    let mut service = Service::new(crate::NAME);
     let store = store(&config, &deps).await?;
+    assemble(config, deps, store).await
+}
+
+/// Builds the service on a store.
+pub(crate) async fn assemble(
+    config: Config,
+    deps: Deps,
+    store: Arc<dyn RetryStore>,
+) -> Result<Service, Error> {
+    let mut service = Service::new(crate::NAME);
     let gauges = Gauges::new(&service.metrics);
     let ledger = Ledger::new(store, config.policy.into(), config.rules(), gauges).await?;
     let milliseconds = Duration::from_millis;

@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 
 use planaria_egress::EgressConfig;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// The section `[worker]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Config {
     /// Where the gateway listens.
     pub gateway: String,
+    /// The API key that it shows there, of the role `worker`; empty = one that follows from the
+    /// secret of the mesh.
+    #[serde(serialize_with = "hidden")]
+    pub api_key: String,
     /// A stable name, unique among the workers; empty = the host's name and the ordinal.
     pub id: String,
     /// Tells the workers of one host apart.
@@ -31,6 +35,19 @@ pub struct Config {
     pub http: HttpConfig,
     /// The function `simulate`.
     pub simulate: SimulateConfig,
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // One of them is a key.
+        let mut debug = formatter.debug_struct("Config");
+        debug.field("id", &self.id).field("gateway", &self.gateway).finish_non_exhaustive()
+    }
+}
+
+/// Settings are printed; a key is not.
+fn hidden<S: Serializer>(key: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(if key.is_empty() { "" } else { "(hidden)" })
 }
 
 /// The section `[worker.http]`.
@@ -61,6 +78,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             gateway: "http://127.0.0.1:8080".to_owned(),
+            api_key: String::new(),
             id: String::new(),
             ordinal: 0,
             capacity: 64,

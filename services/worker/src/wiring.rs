@@ -19,6 +19,11 @@ const FUNCTION_VERSION: &str = "1.0.0";
 /// # Errors
 /// The settings make no sense.
 pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
+    let mut config = config;
+    if config.api_key.is_empty() {
+        // Every process of the mesh knows it, and no other: a worker needs no key to be made.
+        config.api_key = deps.secret.derived_key(NAME);
+    }
     let worker = assemble(config)?;
     let handle = worker.handle();
     let mut service = Service::new(NAME);
@@ -38,6 +43,7 @@ fn assemble(config: Config) -> Result<Worker, Error> {
         config.id
     };
     let mut builder = Worker::builder(config.gateway)
+        .api_key(config.api_key)
         .id(id)
         .version(env!("CARGO_PKG_VERSION"))
         .capacity(config.capacity)

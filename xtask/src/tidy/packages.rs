@@ -18,7 +18,8 @@ const INSIDE: &[(&str, &[&str])] = &[
     // It judges the engine, so it may know nothing but the contract.
     ("crates/checker", &["planaria-proto"]),
     ("crates/dsl", &["planaria-kernel"]),
-    ("crates/store", &["planaria-kernel", "planaria-runtime"]),
+    ("crates/store", &["planaria-test-servers"]),
+    ("crates/test-servers", &[]),
 ];
 
 const MAP: &str = "docs/ARCHITECTURE.md";

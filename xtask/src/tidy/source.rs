@@ -18,6 +18,20 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ("TO", "DO"),
 ];
 
+/// The functions in which a test may let time pass, whatever the crate. A test that waits for
+/// something looks at its state.
+const SLEEPERS: &[&str] = &[
+    // Between two looks at a state.
+    "look_again",
+    // The length of a fault, or what is left of it.
+    "outage_of",
+    "outage_since",
+    // Until something has happened at a time of its own.
+    "pause_of",
+    // Over which something is measured.
+    "window_of",
+];
+
 /// Lengths of the file, its lines and its functions.
 pub(crate) fn sizes(file: &File, findings: &mut Vec<String>) {
     let path = &file.path;
@@ -61,6 +75,39 @@ fn function_length(lines: &[&str]) -> Option<usize> {
     Some(last + 2)
 }
 
+/// No test sleeps, but in the functions whose names say for what.
+pub(crate) fn sleeps(file: &File, findings: &mut Vec<String>) {
+    let all = file.path.contains("/tests/") || file.path.ends_with("/tests.rs");
+    let lines: Vec<&str> = file.text.lines().collect();
+    let tests = lines.iter().position(|line| line.trim() == "mod tests {");
+    let first = if all { 0 } else { tests.unwrap_or(lines.len()) };
+    let mut function = "";
+    for (index, line) in lines.iter().enumerate().skip(first) {
+        function = function_name(line).unwrap_or(function);
+        if calls_sleep(line) && !SLEEPERS.contains(&function) {
+            let names = SLEEPERS.join(", ");
+            findings.push(format!("{}:{}: a test that sleeps: {names}", file.path, index + 1));
+        }
+    }
+}
+
+fn function_name(line: &str) -> Option<&str> {
+    let code = line.trim_start();
+    let (before, rest) = code.split_once("fn ")?;
+    let declares = before.chars().all(|char| char.is_ascii_alphabetic() || "() ".contains(char));
+    let end = rest.find(['(', '<']).filter(|_| declares)?;
+    Some(&rest[..end])
+}
+
+fn calls_sleep(line: &str) -> bool {
+    ["sleep(", "sleep_until("].iter().any(|call| {
+        line.match_indices(call).any(|(position, _)| {
+            let before = line[..position].chars().next_back();
+            !before.is_some_and(|before| before.is_alphanumeric() || before == '_')
+        })
+    })
+}
+
 /// No word of a workplace and no promise of later work.
 pub(crate) fn words(file: &File, findings: &mut Vec<String>) {
     for (index, line) in file.text.lines().enumerate() {
@@ -95,9 +142,20 @@ pub(crate) fn referenced(file: &File, files: &[File], findings: &mut Vec<String>
         })
     };
     let found = files.iter().any(|file| parents.contains(&file.path) && declares(&file.text));
-    if !found {
+    // What is compiled for several modules is named by its path in each.
+    let crate_files =
+        files.iter().filter(|other| other.path.starts_with(&format!("{folder}/src/")));
+    let mut paths = crate_files.flat_map(|other| other.text.lines().filter_map(path_attribute));
+    let by_path = paths.any(|path| file.path.ends_with(&format!("/{path}")));
+    if !found && !by_path {
         findings.push(format!("{}:1: no `mod {module};` names this file", file.path));
     }
+}
+
+/// `store/rows.rs` of `#[path = "../store/rows.rs"]`.
+fn path_attribute(line: &str) -> Option<&str> {
+    let path = line.trim().strip_prefix("#[path = \"")?.strip_suffix("\"]")?;
+    Some(path.trim_start_matches("../"))
 }
 
 #[cfg(test)]
@@ -124,9 +182,11 @@ mod tests {
     #[test]
     fn files_without_a_mod_line_are_found() {
         let files = [
-            file("a/src/lib.rs", "pub mod used;\n// mod lost is a comment"),
+            file("a/src/lib.rs", "pub mod used;\nmod both;\n// mod lost is a comment"),
             file("a/src/used.rs", "mod inner;"),
             file("a/src/used/inner.rs", ""),
+            file("a/src/both.rs", "#[path = \"twice/words.rs\"]\nmod words;"),
+            file("a/src/twice/words.rs", ""),
             file("a/src/lost.rs", ""),
         ];
         let mut findings = Vec::new();
@@ -134,6 +194,23 @@ mod tests {
             referenced(file, &files, &mut findings);
         }
         assert_eq!(findings, ["a/src/lost.rs:1: no `mod lost;` names this file"]);
+    }
+
+    #[test]
+    fn tests_sleep_only_where_it_is_said_for_what() {
+        let source = "fn work() { sleep(PAUSE) }\n#[cfg(test)]\nmod tests {\n\
+                      async fn outage_of(length: Duration) {\n    time::sleep(length).await;\n}\n\
+                      pub(crate) async fn waits<T>() {\n    tokio::time::sleep_until(then)\n\
+                      let sql = \"pg_sleep(1)\";\n}\n}\n";
+        for (path, lines) in [("a/src/a.rs", &[8][..]), ("a/tests/a.rs", &[1, 8])] {
+            let mut findings = Vec::new();
+            sleeps(&file(path, source), &mut findings);
+            let expected: Vec<_> = lines.iter().map(|line| format!("{path}:{line}: ")).collect();
+            assert_eq!(findings.len(), expected.len(), "{findings:?}");
+            for (finding, place) in findings.iter().zip(&expected) {
+                assert!(finding.starts_with(place), "{finding}");
+            }
+        }
     }
 
     #[test]

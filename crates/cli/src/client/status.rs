@@ -1,6 +1,8 @@
 //! `status`: how the mesh is, at a glance.
 
-use planaria_proto::monitoring::v1::{GetOverviewRequest, Overview, service_health::Replica};
+use planaria_proto::monitoring::v1::{
+    GetOverviewRequest, Objective, Overview, service_health::Replica,
+};
 
 use super::{Client, call, workflow_view};
 use crate::Error;
@@ -46,7 +48,28 @@ fn show(client: &Client, overview: &Overview) -> Result<(), Error> {
     )?;
     line("workers", format!("{} alive, room for {}", overview.workers_alive, overview.capacity))?;
     line("dead letters", format!("{} open", overview.dead_letters_open))?;
-    line("healings", healings(overview))
+    line("healings", healings(overview))?;
+    overview.objective.as_ref().map_or(Ok(()), |it| line("objective", objective(it)))
+}
+
+/// What was promised, how it stands, what is left.
+fn objective(objective: &Objective) -> String {
+    let ended = objective.completed + objective.faulted;
+    let days = objective.window.as_ref().map_or(0, |window| window.seconds / 86_400);
+    let promised = format!("{} % complete over {days} days", percent(objective.objective));
+    if ended == 0 {
+        return promised;
+    }
+    let budget = match percent(objective.budget_left) {
+        left if left < 0.0 => "the error budget is overdrawn".into(),
+        left => format!("{left:.0} % of the error budget are left"),
+    };
+    format!("{promised}; {} % of {ended} did, {budget}", percent(objective.success_ratio))
+}
+
+/// Without the noise of binary fractions.
+fn percent(part: f64) -> f64 {
+    (part * 100_000.0).round() / 1_000.0
 }
 
 fn since_start(overview: &Overview) -> String {

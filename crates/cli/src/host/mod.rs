@@ -4,6 +4,7 @@
 mod child;
 mod listeners;
 pub(crate) mod mesh;
+pub(crate) mod migrate;
 pub(crate) mod parent;
 pub(crate) mod serve;
 mod services;

@@ -37,7 +37,7 @@ pub(super) struct Settings {
     client: ClientLimits,
     pub(super) telemetry: Telemetry,
     /// Where the services keep what they own.
-    store: StoreSettings,
+    pub(super) store: StoreSettings,
     /// Where the bus is.
     bus: BusSettings,
     /// What proves who calls, inside the mesh.

@@ -10,7 +10,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use planaria_proto::{failure_detector, monitoring, notification, retry, types, workflow};
+use planaria_proto::{failure_detector, gateway, monitoring, notification, retry, types, workflow};
 use prost::Message;
 use prost_reflect::{
     DescriptorPool, DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MapKey, ReflectMessage,
@@ -33,9 +33,14 @@ macro_rules! named {
 
 named! {
     failure_detector::v1::Worker => "failure_detector.v1.Worker",
+    gateway::v1::ApiKey => "gateway.v1.ApiKey",
+    monitoring::v1::GetDistributionResponse => "monitoring.v1.GetDistributionResponse",
     monitoring::v1::Overview => "monitoring.v1.Overview",
+    monitoring::v1::Series => "monitoring.v1.Series",
     notification::v1::subscribe_response::Delivery =>
         "notification.v1.SubscribeResponse.Delivery",
+    notification::v1::Webhook => "notification.v1.Webhook",
+    notification::v1::WebhookDelivery => "notification.v1.WebhookDelivery",
     retry::v1::Breaker => "retry.v1.Breaker",
     retry::v1::BreakerChange => "retry.v1.BreakerChange",
     retry::v1::DeadLetter => "retry.v1.DeadLetter",

@@ -51,6 +51,7 @@ impl<'d> Builder<'d> {
             function: function.to_owned(),
             version: version.map(str::to_owned),
             queue: ours.queue.to_string(),
+            place: (task.tree.position.line, task.tree.position.column),
         });
         self.node(id).kind = Kind::Call(Box::new(Call {
             function: Arc::from(function),

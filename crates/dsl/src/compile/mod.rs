@@ -66,6 +66,8 @@ pub struct FunctionUse {
     pub version: Option<String>,
     /// The queue that the task will wait in.
     pub queue: String,
+    /// Line and column of the task in the document, from 1.
+    pub place: (u32, u32),
 }
 
 /// Stack of the thread that compiles: the parser of expressions recurses as deep as their text is

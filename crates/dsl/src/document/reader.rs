@@ -131,10 +131,12 @@ impl<'l> Reader<'l> {
                 let value = value_of_scalar(&text, style, tag.as_deref(), place)?;
                 self.add(Tree { position: place, value }, anchor, 1, 0)
             }
-            Event::SequenceStart(_, anchor, _) => {
+            Event::SequenceStart(_, anchor, tag) => {
+                check_tag(tag.as_deref(), "seq", place)?;
                 self.open(place, anchor, Content::Array(Vec::new()))
             }
-            Event::MappingStart(_, anchor, _) => {
+            Event::MappingStart(_, anchor, tag) => {
+                check_tag(tag.as_deref(), "map", place)?;
                 let content =
                     Content::Object { members: Vec::new(), key: None, seen: HashMap::new() };
                 self.open(place, anchor, content)
@@ -272,11 +274,21 @@ fn value_of_scalar(
     match tag.core_suffix() {
         Some("str") => Ok(string()),
         Some("int" | "float" | "bool" | "null") => Ok(scalar::resolve(text)),
-        _ => {
-            let message = format!("the tag {} has no meaning here", Cow::from(tag.original()));
-            Err(problem(Some(place), reason::SYNTAX_INVALID, message))
-        }
+        _ => Err(unknown_tag(tag, place)),
     }
+}
+
+/// Refuses a tag that says that a collection is anything but itself.
+fn check_tag(tag: Option<&Tag>, own: &str, place: Position) -> Result<(), Problem> {
+    match tag {
+        Some(tag) if tag.core_suffix() != Some(own) => Err(unknown_tag(tag, place)),
+        _ => Ok(()),
+    }
+}
+
+fn unknown_tag(tag: &Tag, place: Position) -> Problem {
+    let message = format!("the tag {} has no meaning here", Cow::from(tag.original()));
+    problem(Some(place), reason::SYNTAX_INVALID, message)
 }
 
 #[cfg(test)]
@@ -305,6 +317,11 @@ mod tests {
     }
 
     #[test]
+    fn tags_that_say_what_is_there_are_taken() {
+        assert_eq!(json("a: !!seq [!!str 1]\nb: !!map {}\n"), r#"{"a":["1"],"b":{}}"#);
+    }
+
+    #[test]
     fn positions_are_those_of_the_text() {
         let tree = read(b"a:\n  b: 1\n  c: [x,\n    y]\n", &Limits::default()).expect("readable");
         let c = tree.get("a").and_then(|a| a.get("c")).expect("there");
@@ -319,6 +336,10 @@ mod tests {
         check_problem("a: 1\n---\nb: 2\n", reason::SYNTAX_INVALID, 2, 1);
         check_problem("a: *nowhere\n", reason::SYNTAX_INVALID, 1, 4);
         check_problem("a: !secret x\n", reason::SYNTAX_INVALID, 1, 12);
+        let object = "a: 1\nb: !!python/object/apply:os.system { args: [ls] }\n";
+        check_problem(object, reason::SYNTAX_INVALID, 2, 36);
+        check_problem("a: !thing [1]\n", reason::SYNTAX_INVALID, 1, 11);
+        check_problem("a: !!map [1]\n", reason::SYNTAX_INVALID, 1, 10);
         check_problem("? [a, b]\n: c\n", reason::SYNTAX_INVALID, 1, 3);
         let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
         check_problem(&deep, reason::LIMIT_EXCEEDED, 1, 65);

@@ -53,8 +53,8 @@ fn depth(text: &[u8]) -> usize {
     deepest
 }
 
-/// Writes JSON of at most `bytes_max` bytes. NaN becomes null and infinities the largest
-/// numbers, as in jq.
+/// Writes JSON of at most `bytes_max` bytes. NaN becomes null, and what is beyond all range the
+/// largest numbers, as in jq.
 ///
 /// # Errors
 /// If the value is too large, too deep, or not JSON.
@@ -118,15 +118,25 @@ fn write_into(value: &Val, max: usize, depth: usize, into: &mut Vec<u8>) -> Resu
 fn write_number(number: &Num, into: &mut Vec<u8>) {
     match number {
         Num::Float(float) if float.is_nan() => into.extend_from_slice(b"null"),
-        Num::Float(float) if float.is_infinite() => {
-            let largest: &[u8] = b"1.7976931348623157e308";
-            if *float < 0.0 {
-                into.push(b'-');
+        Num::Float(float) if float.is_infinite() => write_largest(*float < 0.0, into),
+        number => {
+            let text = number.to_string();
+            // What is written in digits may be beyond all range too: parsers refuse that.
+            if text.parse().is_ok_and(f64::is_infinite) {
+                write_largest(text.starts_with('-'), into);
+            } else {
+                into.extend_from_slice(text.as_bytes());
             }
-            into.extend_from_slice(largest);
         }
-        number => into.extend_from_slice(number.to_string().as_bytes()),
     }
+}
+
+/// The largest number there is, or the smallest.
+fn write_largest(negative: bool, into: &mut Vec<u8>) {
+    if negative {
+        into.push(b'-');
+    }
+    into.extend_from_slice(b"1.7976931348623157e308");
 }
 
 fn write_text(text: &[u8], into: &mut Vec<u8>) {
@@ -193,7 +203,7 @@ mod tests {
     fn json_survives() {
         for text in [
             "null",
-            "[1,-2,3.50,1e400,123456789012345678901234567890]",
+            "[1,-2,3.50,1e300,123456789012345678901234567890]",
             r#"{"b":"é\n\u0001\"\\","a":{"x":[]}}"#,
         ] {
             let value = read(text.as_bytes()).expect("json");
@@ -224,6 +234,10 @@ mod tests {
         let text = |value| write(&value, 100).map(|text| String::from_utf8_lossy(&text).into());
         assert_eq!(text(Val::from(f64::NAN)), Ok::<String, _>("null".to_owned()));
         assert_eq!(text(Val::from(f64::NEG_INFINITY)), Ok("-1.7976931348623157e308".to_owned()));
+        let huge = |text: &str| read(text.as_bytes()).expect("json");
+        assert_eq!(text(huge("1e1000")), Ok("1.7976931348623157e308".to_owned()));
+        let digits = format!("-{}", "9".repeat(400));
+        assert_eq!(text(huge(&digits)), Ok("-1.7976931348623157e308".to_owned()));
         assert!(text(Val::byte_str("x")).is_err());
         assert!(text(Val::obj([(Val::Null, Val::Null)].into_iter().collect())).is_err());
     }

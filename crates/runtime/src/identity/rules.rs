@@ -31,7 +31,6 @@ pub const RULES: &[(&str, &[(&str, Rule)])] = &[
         "planaria.failure_detector.v1.EvidenceService",
         &[
             ("ForgetSession", mesh_wide(Service)),
-            ("ReportEvidence", mesh_wide(Service)),
         ],
     ),
     (
@@ -80,24 +79,44 @@ pub const RULES: &[(&str, &[(&str, Rule)])] = &[
         ],
     ),
     (
+        "planaria.orchestrator.v1.LendingService",
+        &[
+            ("LendSlots", mesh_wide(Service)),
+            ("OpenLentSession", mesh_wide(Service)),
+            ("PullLent", mesh_wide(Service)),
+        ],
+    ),
+    (
         "planaria.orchestrator.v1.OrchestratorService",
         &[
             ("ApplyRetryDecisions", mesh_wide(Service)),
             ("GetStatistics", mesh_wide(Service)),
             ("ListFaulted", mesh_wide(Service)),
+            ("ListShards", mesh_wide(Service)),
             ("ObserveSessions", mesh_wide(Service)),
             ("ReadLog", mesh_wide(Service)),
             ("ReportVerdicts", mesh_wide(Service)),
         ],
     ),
     (
+        "planaria.retry.v1.RetryGateService",
+        &[("TakeProbes", mesh_wide(Service)), ("WatchGates", mesh_wide(Service))],
+    ),
+    (
         "planaria.retry.v1.RetryService",
         &[
             ("GetDeadLetter", nested(Reader)),
+            ("GetRedrive", nested(Reader)),
+            ("ListBreakerChanges", nested(Reader)),
+            ("ListBreakers", nested(Reader)),
+            ("ListDeadLetterGroups", nested(Reader)),
             ("ListDeadLetters", nested(Reader)),
             ("ListRetries", nested(Reader)),
             ("RedriveDeadLetters", nested(Operator)),
+            ("ResetBreaker", nested(Operator)),
             ("RetryNow", nested(Operator)),
+            ("StartRedrive", nested(Operator)),
+            ("StopRedrive", nested(Operator)),
         ],
     ),
     (

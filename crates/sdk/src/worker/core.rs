@@ -99,6 +99,8 @@ impl Core {
             host: identity.host.clone(),
             pid: identity.pid,
             version: identity.version.clone(),
+            // The key says it.
+            namespace: String::new(),
         }
     }
 

@@ -81,8 +81,7 @@ impl Target {
                 Ok(Err(error)) => error,
                 Err(_) => sqlx::Error::PoolTimedOut,
             };
-            let passing =
-                matches!(failure(&failed), Failure::Unreachable | Failure::NotReady);
+            let passing = matches!(failure(&failed), Failure::Unreachable | Failure::NotReady);
             if !passing || Instant::now() + PAUSE >= deadline {
                 return Err(self.error(failed));
             }

@@ -49,9 +49,7 @@ pub fn failure(error: &sqlx::Error) -> Failure {
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => Failure::Unreachable,
-        sqlx::Error::Database(error) => {
-            error.code().map_or(Failure::Other, |code| of_code(&code))
-        }
+        sqlx::Error::Database(error) => error.code().map_or(Failure::Other, |code| of_code(&code)),
         _ => Failure::Other,
     }
 }

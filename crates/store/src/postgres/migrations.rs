@@ -4,9 +4,9 @@
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
+use super::PostgresSchema;
 use super::connect::Target;
 use super::failure::{Failure, failure};
-use super::PostgresSchema;
 use crate::{Error, Migration};
 
 /// Two processes that begin with an empty database meet here; the second tries again.
@@ -58,9 +58,7 @@ pub(super) async fn check(
     };
     match missing(target, &done, schema)? {
         [] => Ok(()),
-        [first, ..] => {
-            Err(Error::SchemaOlder { store: target.place.clone(), step: first.name })
-        }
+        [first, ..] => Err(Error::SchemaOlder { store: target.place.clone(), step: first.name }),
     }
 }
 
@@ -114,8 +112,10 @@ async fn steps(
     let mut names = Vec::new();
     for (number, migration) in missing.iter().enumerate() {
         let position = i32::try_from(done.len() + number).unwrap_or(i32::MAX);
-        apply(&mut transaction, migration, position).await.map_err(|source| {
-            Error::Migration { store: target.place.clone(), step: migration.name, source }
+        apply(&mut transaction, migration, position).await.map_err(|source| Error::Migration {
+            store: target.place.clone(),
+            step: migration.name,
+            source,
         })?;
         names.push(migration.name);
     }

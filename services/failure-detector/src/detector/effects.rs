@@ -108,6 +108,7 @@ impl Detector {
                     attempt_id,
                     signal: Signal::Stalled.into(),
                     signal_at: Some(self.clock.wall(since_ms)),
+                    worker_id: worker_id.to_owned(),
                 });
             }
             SessionEffect::Refused => {
@@ -129,6 +130,7 @@ impl Detector {
                 attempt_id: String::new(),
                 signal: signal.into(),
                 signal_at: Some(self.clock.wall(death.signal_ms)),
+                worker_id: worker_id.to_owned(),
                 detail: format!("worker {worker_id} is dead: {cause}"),
             });
         } else {

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use planaria_runtime::Directory;
 use tokio::time::Instant;
 
-use crate::UpstreamLimits;
+use crate::{NAME, UpstreamLimits};
 use crate::client::Client;
 use crate::refusal::Refusal;
 use crate::routes::{Method, PUBLIC};
@@ -58,7 +58,8 @@ impl Upstreams {
     pub(crate) fn new(directory: Directory, limits: UpstreamLimits) -> Self {
         let mut services: Vec<Service> = Vec::new();
         for (_, name) in PUBLIC {
-            if !services.iter().any(|service| service.name == name) {
+            // Its own it answers itself.
+            if name != NAME && !services.iter().any(|service| service.name == name) {
                 services.push(Service::new(name));
             }
         }

@@ -1,6 +1,8 @@
 //! A gateway in front of small servers of the contract, all on ports of their own.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod keys;
+
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::result::Result;
@@ -22,6 +24,7 @@ use planaria_proto::task::v1::task_service_server::{TaskService, TaskServiceServ
 use planaria_proto::task::v1::*;
 use planaria_runtime::service::Deps;
 use planaria_runtime::{ClientLimits, Directory, ServerLimits, Service};
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -46,6 +49,8 @@ pub(crate) struct Running<T> {
     pub(crate) address: SocketAddr,
     pub(crate) stop: CancellationToken,
     task: JoinHandle<T>,
+    /// What it keeps, as long as it runs.
+    folder: Option<TempDir>,
 }
 
 impl<T> Running<T> {
@@ -84,7 +89,7 @@ pub(crate) fn serve(listener: TcpListener, routes: Routes) -> Running<()> {
     let limits = ServerLimits { drain_ms: 100, ..ServerLimits::default() };
     let served = planaria_runtime::serve(service, listener, None, limits, stop.clone());
     let task = tokio::spawn(async move { served.await.unwrap() });
-    Running { address, stop, task }
+    Running { address, stop, task, folder: None }
 }
 
 pub(crate) async fn monitoring() -> Running<()> {
@@ -114,12 +119,23 @@ pub(crate) async fn gateway(
         directory.set(name, addresses.map(|(_, address)| format!("http://{address}"))).unwrap();
     }
     let stop = CancellationToken::new();
-    let deps = Deps::new(directory, "unused", stop.clone());
+    let folder = tempfile::tempdir().unwrap();
+    let deps = Deps::new(directory, folder.path(), stop);
+    let mut gateway = gateway_with(config, deps).await;
+    gateway.folder = Some(folder);
+    gateway
+}
+
+/// A gateway over what it is given.
+pub(crate) async fn gateway_with(
+    config: Config,
+    deps: Deps,
+) -> Running<Result<(), planaria_gateway::Error>> {
     let listener = listen().await;
-    let address = listener.local_addr().unwrap();
-    let door = planaria_gateway::build(config, deps).unwrap();
+    let (address, stop) = (listener.local_addr().unwrap(), deps.stop.clone());
+    let door = planaria_gateway::build(config, deps).await.unwrap();
     let task = tokio::spawn(door.serve(listener, None));
-    Running { address, stop, task }
+    Running { address, stop, task, folder: None }
 }
 
 pub(crate) async fn connect(uri: &str) -> Channel {

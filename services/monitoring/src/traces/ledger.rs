@@ -1,6 +1,6 @@
 //! Follows the log for traces beside what else it is followed for.
 
-use planaria_log_tail::{Ledger, LogCursor, Start};
+use planaria_log_tail::{Ledger, LogCursor};
 use planaria_proto::orchestrator::v1::LogRecord;
 
 use super::Traces;
@@ -22,7 +22,7 @@ impl<L> TracingLedger<L> {
 impl<L: Ledger> Ledger for TracingLedger<L> {
     type Error = L::Error;
 
-    async fn take(&mut self) -> Result<Option<Start>, L::Error> {
+    async fn take(&mut self) -> Result<Option<LogCursor>, L::Error> {
         if let Some(traces) = &mut self.traces {
             traces.forget();
         }

@@ -12,10 +12,11 @@ use planaria_proto::workflow::v1::{
     PutDefinitionRequest, PutDefinitionResponse, ValidateDefinitionRequest,
     ValidateDefinitionResponse,
 };
+use planaria_runtime::Identity;
 use planaria_runtime::clock::now_ms;
 use tonic::{Request, Response, Status};
 
-use super::{Api, invalid, page_size};
+use super::{Api, access, invalid, page_size};
 use crate::convert::timestamp;
 use crate::definitions::Definition;
 use crate::error::Error;
@@ -27,7 +28,13 @@ impl DefinitionService for Api {
         &self,
         request: Request<PutDefinitionRequest>,
     ) -> Result<Response<PutDefinitionResponse>, Status> {
+        let caller = Identity::of(&request)?;
         let source = request.into_inner().source;
+        if caller.only_namespace().is_some()
+            && let Ok(compiled) = self.definitions.check(&source).await?
+        {
+            access::writes(&caller, &compiled.namespace)?;
+        }
         let (definition, created) = self.definitions.put(source, now_ms()).await?;
         let mut warnings: Vec<DocumentProblem> =
             definition.compiled.warnings.iter().map(problem).collect();
@@ -65,7 +72,9 @@ impl DefinitionService for Api {
         &self,
         request: Request<GetDefinitionRequest>,
     ) -> Result<Response<GetDefinitionResponse>, Status> {
-        let definition = self.definitions.resolve(request.into_inner().reference).await?;
+        let caller = Identity::of(&request)?;
+        let wanted = access::reference(&caller, request.into_inner().reference)?;
+        let definition = self.definitions.resolve(wanted).await?;
         let definition = Some(message(&definition));
         Ok(Response::new(GetDefinitionResponse { definition }))
     }
@@ -74,14 +83,18 @@ impl DefinitionService for Api {
         &self,
         request: Request<ListDefinitionsRequest>,
     ) -> Result<Response<ListDefinitionsResponse>, Status> {
+        let caller = Identity::of(&request)?;
         let request = request.into_inner();
+        let Ok(namespace) = access::listed(&caller, request.namespace) else {
+            return Ok(Response::new(ListDefinitionsResponse::default()));
+        };
         let limit = page_size(request.page_size, 100, 500);
         let after = match request.page_token.as_str() {
             "" => None,
             token => Some(after(token)?),
         };
         let text = |text: String| (!text.is_empty()).then_some(text);
-        let (namespace, name) = (text(request.namespace), text(request.name));
+        let name = text(request.name);
         let found = self
             .definitions
             .list(namespace.as_deref(), name.as_deref(), after.as_ref(), limit as usize)
@@ -110,8 +123,8 @@ impl Api {
         Ok(unknown
             .map(|used| DocumentProblem {
                 pointer: used.reference.clone(),
-                line: 0,
-                column: 0,
+                line: used.place.0,
+                column: used.place.1,
                 reason: "FUNCTION_UNKNOWN".to_owned(),
                 message: format!(
                     "no connected worker offers {}: the task will wait in queue {}",

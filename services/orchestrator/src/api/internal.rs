@@ -232,6 +232,7 @@ impl Api {
                             .cloned()
                             .collect(),
                         draining: observation.draining,
+                        worker_id: observation.worker_id.clone(),
                     },
                 ));
             }
@@ -329,6 +330,7 @@ impl Api {
         Attempted {
             // What is no id at all is no session either: nil is none.
             session: session_id(&observation.session_id).unwrap_or_default(),
+            worker: observation.worker_id,
             attempts: observation
                 .attempt_ids
                 .iter()
@@ -429,6 +431,7 @@ fn verdict_item(verdict: Verdict) -> Option<VerdictItem> {
     let signal = verdict.signal();
     Some(VerdictItem {
         session: session_id(&verdict.session_id).ok()?,
+        worker: verdict.worker_id,
         attempt: parse_attempt_id(&verdict.attempt_id),
         cause: cause(signal),
         signal_at_ms: milliseconds(verdict.signal_at.as_ref()),

@@ -1,5 +1,6 @@
 //! The orchestrator's gRPC services: convert, call, convert.
 
+mod access;
 mod batches;
 mod definition;
 mod internal;
@@ -9,6 +10,7 @@ pub(crate) mod route;
 mod task;
 mod trace;
 mod view;
+mod watch;
 mod workflow;
 
 use std::convert::Infallible;
@@ -85,15 +87,18 @@ impl Api {
     }
 
     fn json_bytes(&self, field: &'static str, data: Bytes) -> Result<Json, Error> {
+        self.json_within(Json::DEPTH_MAX, field, data)
+    }
+
+    /// The same with another limit on how deep it is nested.
+    fn json_within(&self, levels: usize, field: &'static str, data: Bytes) -> Result<Json, Error> {
         let most = self.config.payload_bytes_max;
         if data.len() > most {
             return Err(Error::PayloadTooLarge { field, have: data.len(), most });
         }
-        match payload::check(&data) {
+        match payload::check(&data, levels) {
             Ok(()) => Ok(Json::from_valid(data)),
-            Err(error) => {
-                Err(invalid("INPUT_INVALID", field, format!("is not a JSON document: {error}")))
-            }
+            Err(fault) => Err(invalid("INPUT_INVALID", field, fault)),
         }
     }
 }

@@ -2,16 +2,27 @@
 
 use std::fmt;
 
+use planaria_kernel::json::deeper_than;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// Reads a document to its end and keeps nothing of it. Unlike serde's `IgnoredAny` it refuses what
 /// a parser that keeps it would refuse: bytes that are not UTF-8, surrogates that stand alone,
-/// numbers beyond all range, and nesting deeper than 127.
+/// numbers beyond all range; and nesting deeper than so many levels.
 ///
 /// # Errors
-/// What is wrong, with line and column.
-pub(super) fn check(data: &[u8]) -> Result<(), serde_json::Error> {
-    serde_json::from_slice::<Checked>(data).map(drop)
+/// What is wrong, with line and column, in words that follow the name of the field.
+pub(super) fn check(data: &[u8], levels: usize) -> Result<(), String> {
+    if let Some(position) = deeper_than(data, levels) {
+        let before = &data[..position];
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let column = 1 + before.iter().rev().take_while(|byte| **byte != b'\n').count();
+        return Err(format!(
+            "is nested deeper than {levels} levels at line {line} column {column}: flatten it, or \
+             pass the inner part as text"
+        ));
+    }
+    let read = serde_json::from_slice::<Checked>(data);
+    read.map(drop).map_err(|error| format!("is not a JSON document: {error}"))
 }
 
 struct Checked;
@@ -66,6 +77,8 @@ impl<'de> Visitor<'de> for Checked {
 
 #[cfg(test)]
 mod tests {
+    use planaria_kernel::Json;
+
     use super::check;
 
     /// Whoever keeps the value takes exactly what the check takes.
@@ -93,9 +106,18 @@ mod tests {
         for text in &texts {
             let kept = serde_json::from_slice::<serde_json::Value>(text);
             let shown = String::from_utf8_lossy(&text[..text.len().min(40)]);
-            assert_eq!(check(text).is_ok(), kept.is_ok(), "{shown}");
+            assert_eq!(check(text, Json::DEPTH_MAX).is_ok(), kept.is_ok(), "{shown}");
         }
-        assert!(check(&texts[1]).is_ok() && check(&texts[13]).is_ok());
-        assert!(check(&texts[3]).is_err() && check(&texts[5]).is_err());
+        let is_taken = |position: usize| check(&texts[position], Json::DEPTH_MAX).is_ok();
+        assert!(is_taken(1) && is_taken(13) && !is_taken(3) && !is_taken(5));
+    }
+
+    #[test]
+    fn what_is_too_deep_is_told_with_its_place() {
+        let text = b"{\n  \"[[[\": [1],\n  \"a\": [{}]\n}";
+        assert_eq!(check(text, 3), Ok(()));
+        let told = check(text, 2).unwrap_err();
+        let place = "is nested deeper than 2 levels at line 3 column 9: flatten it";
+        assert!(told.starts_with(place), "{told}");
     }
 }

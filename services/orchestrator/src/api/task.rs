@@ -15,6 +15,7 @@ use planaria_proto::task::v1::{
     ReportResultsRequest, ReportResultsResponse, Result as WireResult,
 };
 use planaria_proto::types::v1::{Payload, WorkflowError};
+use planaria_runtime::Identity;
 use planaria_runtime::clock::now_ms;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -24,11 +25,12 @@ use uuid::Uuid;
 
 use super::batches::{Part, with};
 use super::route::{Route, Streamed, engine_of, forwarded, streamed};
-use super::{Api, MESSAGE_BYTES_MAX, cut, invalid, reason};
+use super::{Api, access, MESSAGE_BYTES_MAX, cut, invalid, reason};
 use crate::convert::{duration, duration_ms, error_from, timestamp};
 use crate::engine::{Command, Handed, Handle, Outcome, ReportItem, settled};
 use crate::error::Error;
 use crate::store::Shard;
+use crate::token::namespace_digest;
 
 /// Longest name of a worker, function, queue or label.
 const NAME_BYTES_MAX: usize = 128;
@@ -53,7 +55,13 @@ impl TaskService for Api {
         &self,
         request: Request<OpenSessionRequest>,
     ) -> Result<Response<OpenSessionResponse>, Status> {
+        let caller = Identity::of(&request)?;
         check_session(request.get_ref())?;
+        let mut request = request;
+        let opened = request.get_mut();
+        opened.worker_id = access::worker_name(&caller, &opened.worker_id);
+        // Whatever the worker says of itself: its key decides whose tasks it gets.
+        opened.namespace = caller.only_namespace().unwrap_or_default().to_owned();
         // A worker has one session, wherever it asks.
         let worker = &request.get_ref().worker_id;
         let shard = match self.store.session_of(worker).await.map_err(Error::from)? {
@@ -77,6 +85,7 @@ impl TaskService for Api {
         &self,
         request: Request<PullTasksRequest>,
     ) -> Result<Response<Self::PullTasksStream>, Status> {
+        let caller = Identity::of(&request)?;
         let id = session_id(&request.get_ref().session_id)?;
         let engine = match self.route_call(Shard::of(id), &request).await? {
             Route::Here(local) => local.engine,
@@ -88,6 +97,7 @@ impl TaskService for Api {
                 return peer.answer(call).await.map(streamed);
             }
         };
+        access::check_session(&caller, &engine, id).await?;
         let (sender, handed) = mpsc::unbounded_channel();
         engine.ask(|reply| Command::Pull(id, sender, reply)).await?;
         Ok(Response::new(Box::pin(Pulled {
@@ -105,6 +115,7 @@ impl TaskService for Api {
             let message = format!("has {count} results; at most {most}");
             return Err(invalid("REQUEST_INVALID", "results", message).into());
         }
+        let caller = Identity::of(&request)?;
         let session = request.get_ref().session_id.clone();
         let results = with(request, |request| request.results);
         // A token that nobody signed is refused wherever it goes.
@@ -113,7 +124,7 @@ impl TaskService for Api {
             claims.map_or_else(Shard::default, |claims| Shard::of(claims.task.workflow))
         };
         let answer = async |part: Part, request: Request<Vec<WireResult>>| match part {
-            Part::Here(engine) => self.report(&engine, request.into_inner()).await,
+            Part::Here(engine) => self.report(&caller, &engine, request.into_inner()).await,
             Part::There(peer) => {
                 let mut client = TaskServiceClient::new(peer.channel.clone());
                 let request = with(request, |results| ReportResultsRequest {
@@ -132,9 +143,11 @@ impl TaskService for Api {
         &self,
         request: Request<RenewSessionRequest>,
     ) -> Result<Response<RenewSessionResponse>, Status> {
+        let caller = Identity::of(&request)?;
         let session = session_id(&request.get_ref().session_id)?;
         let shard = Shard::of(session);
         let engine = engine_of!(self, shard, request, TaskServiceClient.renew_session);
+        access::check_session(&caller, &engine, session).await?;
         let request = request.into_inner();
         let seen = Observation {
             session_id: request.session_id,
@@ -153,9 +166,11 @@ impl TaskService for Api {
         &self,
         request: Request<CloseSessionRequest>,
     ) -> Result<Response<CloseSessionResponse>, Status> {
+        let caller = Identity::of(&request)?;
         let id = session_id(&request.get_ref().session_id)?;
         let shard = Shard::of(id);
         let engine = engine_of!(self, shard, request, TaskServiceClient.close_session);
+        access::check_session(&caller, &engine, id).await?;
         let reason = reason(request.into_inner().reason);
         engine.ask(|reply| Command::CloseSession(id, reason, reply)).await?;
         Ok(Response::new(CloseSessionResponse {}))
@@ -166,13 +181,14 @@ impl Api {
     /// Reports results to an engine; what became of each.
     async fn report(
         &self,
+        caller: &Identity,
         engine: &Handle,
         results: Vec<WireResult>,
     ) -> Result<Vec<Verdict>, Status> {
         let mut items = Vec::with_capacity(results.len());
         let mut answers = Vec::with_capacity(results.len());
         for result in results {
-            match self.item(result) {
+            match self.item(caller, result) {
                 Ok(item) => {
                     let (reply, answer) = oneshot::channel();
                     items.push((item, reply));
@@ -193,8 +209,11 @@ impl Api {
     }
 
     /// A result as the engine takes it, or why it cannot.
-    fn item(&self, result: WireResult) -> Result<ReportItem, Verdict> {
-        let claims = self.tokens.verify(&result.token).ok_or_else(|| {
+    fn item(&self, caller: &Identity, result: WireResult) -> Result<ReportItem, Verdict> {
+        let own = caller.only_namespace().map(namespace_digest);
+        let verified = self.tokens.verify(&result.token);
+        let claims = verified.filter(|claims| own.is_none_or(|own| own == claims.namespace));
+        let claims = claims.ok_or_else(|| {
             refused(Acceptance::TokenInvalid, "the token is not one of this mesh's")
         })?;
         let rejected = |error: &Error| refused(Acceptance::Rejected, error.to_string());

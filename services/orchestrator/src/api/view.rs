@@ -2,19 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use planaria_proto::types::v1::{Phase, WorkflowError};
+use planaria_proto::types::v1::{Phase, Signal, WorkflowError};
 use planaria_proto::workflow::v1::history_event::Event;
 use planaria_proto::workflow::v1::{
-    HistoryEvent, TaskRun, WatchWorkflowResponse, Workflow as WorkflowMessage,
+    AttemptAbandoned, Execution, HistoryEvent, TaskRun, Workflow as WorkflowMessage,
 };
-use tokio::sync::mpsc;
-use tonic::Status;
 use uuid::Uuid;
 
 use super::definition::reference;
 use super::{Api, workflow_id};
 use crate::convert::{history, timestamp};
-use crate::engine::{WatchItem, json_payload};
+use crate::engine::json_payload;
 use crate::error::Error;
 use crate::store::{SessionRow, TaskRow, TaskState, WorkflowRow};
 
@@ -30,7 +28,10 @@ pub(super) async fn workflow(api: &Api, id: &str) -> Result<WorkflowMessage, Err
     message.history_length = events.len() as u64;
     message.waiting_for = waiting_for(&stored.row, &stored.tasks, &known);
     tell_ends(&mut message, &events);
-    message.tasks = task_runs(&events, &stored.tasks, &sessions, stored.row.phase);
+    let abandoned =
+        history::abandoned(&stored.records).map_err(|error| Error::Corrupt(error.to_string()))?;
+    message.tasks = task_runs(&events, &abandoned, &stored.tasks, &sessions);
+    end_runs(&mut message);
     let definition = api.definitions.get(&stored.row.definition).await?;
     for run in &mut message.tasks {
         let calls = &definition.compiled.functions;
@@ -70,9 +71,16 @@ fn summary(row: &WorkflowRow) -> WorkflowMessage {
         phase: row.phase.into(),
         started_at: Some(timestamp(row.started_at_ms)),
         ended_at: row.ended_at_ms.map(timestamp),
-        idempotency_key: row.idempotency_key.clone().unwrap_or_default(),
+        idempotency_key: given_key(row).to_owned(),
         ..WorkflowMessage::default()
     }
+}
+
+/// The idempotency key as its caller gave it: it is kept behind the namespace.
+pub(super) fn given_key(row: &WorkflowRow) -> &str {
+    let kept = row.idempotency_key.as_deref().unwrap_or_default();
+    let behind = kept.strip_prefix(&*row.definition.namespace);
+    behind.and_then(|key| key.strip_prefix('/')).unwrap_or(kept)
 }
 
 /// What a workflow waits for, in words.
@@ -117,23 +125,42 @@ fn tell_ends(message: &mut WorkflowMessage, events: &[HistoryEvent]) {
     }
 }
 
+/// Of a workflow that is over nothing runs any more: what was open ended with it.
+fn end_runs(workflow: &mut WorkflowMessage) {
+    let phase = workflow.phase();
+    if !matches!(phase, Phase::Cancelled | Phase::Completed | Phase::Faulted) {
+        return;
+    }
+    let fault = workflow.error.as_ref().map(|error| format!("{}/", error.instance));
+    for run in workflow.tasks.iter_mut().filter(|run| run.ended_at.is_none()) {
+        // What is around the task that raised the error faulted with it.
+        let around = format!("{}/", run.reference);
+        let faulted = fault.as_ref().is_some_and(|fault| fault.starts_with(&around));
+        run.phase = if faulted { Phase::Faulted } else { Phase::Cancelled }.into();
+        run.ended_at = workflow.ended_at;
+    }
+}
+
 /// The runs of a workflow's tasks, in the order they were entered; without the list that holds
 /// them all.
 fn task_runs(
     events: &[HistoryEvent],
+    abandoned: &[AttemptAbandoned],
     tasks: &[TaskRow],
     sessions: &[SessionRow],
-    phase: Phase,
 ) -> Vec<TaskRun> {
     let mut runs: BTreeMap<u32, TaskRun> = BTreeMap::new();
     for event in events {
         tell_task(&mut runs, event);
     }
+    for attempt in abandoned {
+        let Some(run) = runs.get_mut(&attempt.frame) else { continue };
+        ran(run, attempt.execution.as_ref());
+    }
     for row in tasks {
         let Some(run) = runs.get_mut(&row.key.frame.0) else { continue };
         run.state = row.state.name().to_owned();
-        run.attempts = row.attempt - u32::from(row.state == TaskState::Queued);
-        run.failures = row.failures;
+        run.attempts += u32::from(row.state == TaskState::Running);
         run.losses = row.losses;
         run.function.clone_from(&row.function);
         run.queue.clone_from(&row.queue);
@@ -146,12 +173,6 @@ fn task_runs(
         let session = sessions.iter().find(|session| Some(session.id) == row.session);
         if let Some(session) = session {
             run.worker_id.clone_from(&session.worker_id);
-        }
-    }
-    let over = matches!(phase, Phase::Cancelled | Phase::Completed);
-    for run in runs.values_mut() {
-        if over && run.ended_at.is_none() {
-            run.phase = Phase::Cancelled.into();
         }
     }
     runs.into_values().filter(|run| is_task(&run.reference)).collect()
@@ -192,10 +213,8 @@ fn tell_task(runs: &mut BTreeMap<u32, TaskRun>, event: &HistoryEvent) {
             let Some(run) = runs.get_mut(&completed.frame) else { return };
             run.phase = Phase::Completed.into();
             run.ended_at = at;
-            if let Some(execution) = &completed.execution {
-                run.attempts = run.attempts.max(execution.attempt);
-                run.worker_id.clone_from(&execution.worker_id);
-            }
+            run.error = None;
+            ran(run, completed.execution.as_ref());
         }
         Some(Event::TaskFaulted(faulted)) => {
             let Some(run) = runs.get_mut(&faulted.frame) else { return };
@@ -203,22 +222,27 @@ fn tell_task(runs: &mut BTreeMap<u32, TaskRun>, event: &HistoryEvent) {
         }
         Some(Event::AttemptFailed(failed)) => {
             let Some(run) = runs.get_mut(&failed.frame) else { return };
-            run.failures = failed.failure;
+            run.failures += 1;
             run.error.clone_from(&failed.error);
-            if let Some(execution) = &failed.execution {
-                run.attempts = run.attempts.max(execution.attempt);
-                run.worker_id.clone_from(&execution.worker_id);
-            }
+            ran(run, failed.execution.as_ref());
         }
         Some(Event::AttemptLost(lost)) => {
             let Some(run) = runs.get_mut(&lost.frame) else { return };
             run.losses = lost.losses;
-            if let Some(execution) = &lost.execution {
-                run.attempts = run.attempts.max(execution.attempt);
+            // A delivery that did not arrive ran nowhere.
+            if lost.signal() != Signal::LostDelivery {
+                ran(run, lost.execution.as_ref());
             }
         }
         _ => {}
     }
+}
+
+/// An attempt ran.
+fn ran(run: &mut TaskRun, execution: Option<&Execution>) {
+    let Some(execution) = execution else { return };
+    run.attempts += 1;
+    run.worker_id.clone_from(&execution.worker_id);
 }
 
 fn fault(run: &mut TaskRun, at: Option<prost_types::Timestamp>, error: Option<WorkflowError>) {
@@ -230,68 +254,6 @@ fn fault(run: &mut TaskRun, at: Option<prost_types::Timestamp>, error: Option<Wo
 /// The name in a JSON pointer's last part.
 fn unescape(part: &str) -> String {
     part.replace("~1", "/").replace("~0", "~")
-}
-
-/// Somebody follows a workflow.
-pub(super) struct Watch {
-    pub(super) api: Api,
-    pub(super) id: Uuid,
-    pub(super) after: u64,
-    pub(super) to_client: mpsc::Sender<Result<WatchWorkflowResponse, Status>>,
-}
-
-impl Watch {
-    /// First what is in the store, then what happens, to the end.
-    pub(super) async fn follow(mut self, mut items: mpsc::Receiver<WatchItem>) {
-        match self.tell_stored().await {
-            Ok(false) => {}
-            Ok(true) => return,
-            Err(status) => {
-                let _ = self.to_client.send(Err(status)).await;
-                return;
-            }
-        }
-        let stop = self.api.stop.clone();
-        loop {
-            let item = tokio::select! {
-                item = items.recv() => item,
-                () = self.to_client.closed() => return,
-                () = stop.cancelled() => None,
-            };
-            let Some(item) = item else {
-                let gone = Status::unavailable("the watch was interrupted; watch again");
-                let _ = self.to_client.send(Err(gone)).await;
-                return;
-            };
-            let mut events = item.events;
-            events.retain(|event| event.seq > self.after);
-            self.after = events.last().map_or(self.after, |event| event.seq);
-            let ended = item.ended.unwrap_or_default();
-            let response =
-                WatchWorkflowResponse { events, attempts: item.attempts, ended: ended.into() };
-            if self.to_client.send(Ok(response)).await.is_err() || item.ended.is_some() {
-                return;
-            }
-        }
-    }
-
-    /// Tells what is in the store; whether the workflow is over.
-    async fn tell_stored(&mut self) -> Result<bool, Status> {
-        // The phase first: the events read after it are all there if it says that none follow.
-        let row = self.api.store.workflow_row(self.id).await.map_err(Error::from)?;
-        let records =
-            self.api.store.records(self.id, self.after, u32::MAX).await.map_err(Error::from)?;
-        let mut events =
-            history::events(&records).map_err(|error| Error::Corrupt(error.to_string()))?;
-        events.retain(|event| event.seq > self.after);
-        self.after = events.last().map_or(self.after, |event| event.seq);
-        let phase = row.map_or(Phase::Unspecified, |row| row.phase);
-        let over = matches!(phase, Phase::Cancelled | Phase::Faulted | Phase::Completed);
-        let ended = if over { phase } else { Phase::Unspecified };
-        let response = WatchWorkflowResponse { events, attempts: Vec::new(), ended: ended.into() };
-        let _ = self.to_client.send(Ok(response)).await;
-        Ok(over)
-    }
 }
 
 #[cfg(test)]

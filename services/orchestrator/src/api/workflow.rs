@@ -8,6 +8,7 @@ use planaria_proto::types::v1::{CloudEvent, Phase};
 use planaria_proto::workflow::v1::workflow_service_client::WorkflowServiceClient;
 use planaria_proto::workflow::v1::workflow_service_server::WorkflowService;
 use planaria_proto::workflow::v1::*;
+use planaria_runtime::Identity;
 use planaria_runtime::clock::now_ms;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -18,7 +19,7 @@ use tonic_types::StatusExt;
 use uuid::Uuid;
 
 use super::route::{Route, Streamed, engine_of, forwarded, is_forwarded, streamed};
-use super::{Api, MESSAGE_BYTES_MAX, invalid, page_size, reason, view, workflow_id};
+use super::{Api, MESSAGE_BYTES_MAX, access, invalid, page_size, reason, view, watch};
 use crate::convert::{error_to, history, milliseconds};
 use crate::engine::{Command, Ended, Signalled, StartRequest, Started, Steering, json_payload};
 use crate::error::Error;
@@ -40,7 +41,8 @@ impl WorkflowService for Api {
         request: Request<RunWorkflowRequest>,
     ) -> Result<Response<RunWorkflowResponse>, Status> {
         let trace = self.trace_of(request.metadata());
-        let start = self.prepare(request.get_ref().start.clone(), trace).await?;
+        let caller = Identity::of(&request)?;
+        let start = self.prepare(&caller, request.get_ref().start.clone(), trace).await?;
         let existing = self.existing(&start).await?;
         let shard = self.shard_of_start(&start, existing).await?;
         let engine = engine_of!(self, shard, request, WorkflowServiceClient.run_workflow);
@@ -59,7 +61,8 @@ impl WorkflowService for Api {
         request: Request<StartWorkflowRequest>,
     ) -> Result<Response<StartWorkflowResponse>, Status> {
         let trace = self.trace_of(request.metadata());
-        let start = self.prepare(request.get_ref().start.clone(), trace).await?;
+        let caller = Identity::of(&request)?;
+        let start = self.prepare(&caller, request.get_ref().start.clone(), trace).await?;
         let existing = self.existing(&start).await?;
         let shard = self.shard_of_start(&start, existing).await?;
         let engine = engine_of!(self, shard, request, WorkflowServiceClient.start_workflow);
@@ -78,14 +81,14 @@ impl WorkflowService for Api {
         &self,
         request: Request<StartWorkflowsRequest>,
     ) -> Result<Response<StartWorkflowsResponse>, Status> {
-        let (metadata, _, StartWorkflowsRequest { starts }) = request.into_parts();
+        let (metadata, extensions, StartWorkflowsRequest { starts }) = request.into_parts();
         if starts.len() > STARTS_MAX {
             let message = format!("has {} starts; at most {STARTS_MAX} are allowed", starts.len());
             return Err(invalid("REQUEST_INVALID", "starts", message).into());
         }
         let start = |start| {
             let request = StartWorkflowRequest { start: Some(start) };
-            let request = Request::from_parts(metadata.clone(), Extensions::default(), request);
+            let request = Request::from_parts(metadata.clone(), extensions.clone(), request);
             self.start_workflow(request)
         };
         let all = starts.into_iter().map(start);
@@ -98,6 +101,7 @@ impl WorkflowService for Api {
         &self,
         request: Request<GetWorkflowRequest>,
     ) -> Result<Response<GetWorkflowResponse>, Status> {
+        self.visible(&request, &request.get_ref().workflow_id).await?;
         let workflow = view::workflow(self, &request.into_inner().workflow_id).await?;
         Ok(Response::new(GetWorkflowResponse { workflow: Some(workflow) }))
     }
@@ -106,7 +110,13 @@ impl WorkflowService for Api {
         &self,
         request: Request<ListWorkflowsRequest>,
     ) -> Result<Response<ListWorkflowsResponse>, Status> {
-        let request = request.into_inner();
+        let caller = Identity::of(&request)?;
+        let mut request = request.into_inner();
+        let definition = request.filter.get_or_insert_default().definition.get_or_insert_default();
+        match access::listed(&caller, std::mem::take(&mut definition.namespace)) {
+            Ok(namespace) => definition.namespace = namespace.unwrap_or_default(),
+            Err(()) => return Ok(Response::new(ListWorkflowsResponse::default())),
+        }
         let filter = self.filter(&request).await?;
         let rows = self.store.workflows(&filter).await.map_err(Error::from)?;
         let next_page_token = match rows.last() {
@@ -121,7 +131,7 @@ impl WorkflowService for Api {
         &self,
         request: Request<WatchWorkflowRequest>,
     ) -> Result<Response<Self::WatchWorkflowStream>, Status> {
-        let id = workflow_id(&request.get_ref().workflow_id)?;
+        let id = self.visible(&request, &request.get_ref().workflow_id).await?;
         let row = self.store.workflow_row(id).await.map_err(Error::from)?;
         row.ok_or_else(|| Error::WorkflowNotFound(request.get_ref().workflow_id.clone()))?;
         let engine = match self.route_call(Shard::of(id), &request).await? {
@@ -138,7 +148,7 @@ impl WorkflowService for Api {
         let (sender, items) = mpsc::channel(WATCH_BEHIND_MAX);
         engine.ask(|reply| Command::Watch(id, sender, reply)).await?;
         let (to_client, stream) = mpsc::channel(16);
-        let watch = view::Watch { api: self.clone(), id, after: request.after_seq, to_client };
+        let watch = watch::Watch { api: self.clone(), id, after: request.after_seq, to_client };
         tokio::spawn(watch.follow(items));
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
@@ -147,8 +157,8 @@ impl WorkflowService for Api {
         &self,
         request: Request<GetHistoryRequest>,
     ) -> Result<Response<GetHistoryResponse>, Status> {
+        let id = self.visible(&request, &request.get_ref().workflow_id).await?;
         let request = request.into_inner();
-        let id = workflow_id(&request.workflow_id)?;
         let limit = page_size(request.page_size, 1_000, 10_000);
         let row = self.store.workflow_row(id).await.map_err(Error::from)?;
         row.ok_or_else(|| Error::WorkflowNotFound(request.workflow_id.clone()))?;
@@ -169,7 +179,7 @@ impl WorkflowService for Api {
         &self,
         request: Request<SuspendWorkflowRequest>,
     ) -> Result<Response<SuspendWorkflowResponse>, Status> {
-        let id = workflow_id(&request.get_ref().workflow_id)?;
+        let id = self.visible(&request, &request.get_ref().workflow_id).await?;
         let shard = Shard::of(id);
         let engine = engine_of!(self, shard, request, WorkflowServiceClient.suspend_workflow);
         let steering = Steering::Suspend(reason(request.into_inner().reason));
@@ -182,7 +192,7 @@ impl WorkflowService for Api {
         &self,
         request: Request<ResumeWorkflowRequest>,
     ) -> Result<Response<ResumeWorkflowResponse>, Status> {
-        let id = workflow_id(&request.get_ref().workflow_id)?;
+        let id = self.visible(&request, &request.get_ref().workflow_id).await?;
         let shard = Shard::of(id);
         let engine = engine_of!(self, shard, request, WorkflowServiceClient.resume_workflow);
         let outcome = engine.ask(|reply| Command::Steer(id, Steering::Resume, reply)).await;
@@ -194,7 +204,7 @@ impl WorkflowService for Api {
         &self,
         request: Request<CancelWorkflowRequest>,
     ) -> Result<Response<CancelWorkflowResponse>, Status> {
-        let id = workflow_id(&request.get_ref().workflow_id)?;
+        let id = self.visible(&request, &request.get_ref().workflow_id).await?;
         let shard = Shard::of(id);
         let engine = engine_of!(self, shard, request, WorkflowServiceClient.cancel_workflow);
         let steering = Steering::Cancel(reason(request.into_inner().reason));
@@ -207,7 +217,7 @@ impl WorkflowService for Api {
         &self,
         request: Request<RetryWorkflowRequest>,
     ) -> Result<Response<RetryWorkflowResponse>, Status> {
-        let id = workflow_id(&request.get_ref().workflow_id)?;
+        let id = self.visible(&request, &request.get_ref().workflow_id).await?;
         let shard = Shard::of(id);
         let engine = engine_of!(self, shard, request, WorkflowServiceClient.retry_workflow);
         let steering = Steering::Retry(reason(request.into_inner().reason));
@@ -219,7 +229,7 @@ impl WorkflowService for Api {
         &self,
         request: Request<RerunWorkflowRequest>,
     ) -> Result<Response<RerunWorkflowResponse>, Status> {
-        let id = workflow_id(&request.get_ref().workflow_id)?;
+        let id = self.visible(&request, &request.get_ref().workflow_id).await?;
         let shard = Shard::of(id);
         let engine = engine_of!(self, shard, request, WorkflowServiceClient.rerun_workflow);
         let request = request.into_inner();
@@ -233,7 +243,7 @@ impl WorkflowService for Api {
         &self,
         request: Request<SkipTaskRequest>,
     ) -> Result<Response<SkipTaskResponse>, Status> {
-        let id = workflow_id(&request.get_ref().workflow_id)?;
+        let id = self.visible(&request, &request.get_ref().workflow_id).await?;
         let shard = Shard::of(id);
         let engine = engine_of!(self, shard, request, WorkflowServiceClient.skip_task);
         let request = request.into_inner();
@@ -248,7 +258,7 @@ impl WorkflowService for Api {
         &self,
         request: Request<SignalWorkflowRequest>,
     ) -> Result<Response<SignalWorkflowResponse>, Status> {
-        let id = workflow_id(&request.get_ref().workflow_id)?;
+        let id = self.visible(&request, &request.get_ref().workflow_id).await?;
         let shard = Shard::of(id);
         let engine = engine_of!(self, shard, request, WorkflowServiceClient.signal_workflow);
         let event = self.event(request.into_inner().event)?;
@@ -260,7 +270,9 @@ impl WorkflowService for Api {
         &self,
         request: Request<PublishEventRequest>,
     ) -> Result<Response<PublishEventResponse>, Status> {
-        let event = self.event(request.get_ref().event.clone())?;
+        let caller = Identity::of(&request)?;
+        let mut event = self.event(request.get_ref().event.clone())?;
+        event.namespace = caller.only_namespace().map(str::to_owned);
         let mut consumers = 0;
         for local in self.shards.here() {
             let event = event.clone();
@@ -301,6 +313,7 @@ impl Api {
     /// Checks a start and finds its definition.
     async fn prepare(
         &self,
+        caller: &Identity,
         start: Option<WorkflowStart>,
         trace_parent: Option<Arc<str>>,
     ) -> Result<StartRequest, Error> {
@@ -316,7 +329,10 @@ impl Api {
             let message = "names no definition: give namespace and name";
             return Err(invalid("REQUEST_INVALID", "start.definition", message));
         }
-        let definition = self.definitions.resolve(start.definition).await?;
+        let wanted = access::reference(caller, start.definition)?;
+        let definition = self.definitions.resolve(wanted).await?;
+        // Keys of different namespaces never meet.
+        let key = key.map(|key| format!("{}/{key}", definition.key.namespace));
         let input = match start.input {
             Some(input) => self.json("start.input", input)?,
             None => Json::EMPTY_OBJECT,
@@ -379,7 +395,10 @@ impl Api {
         let data = if event.data.is_empty() {
             Value::Null
         } else {
-            let data = self.json_bytes("event.data", event.data).map_err(|error| match error {
+            // The event goes around it.
+            let levels = Json::EVENT_DEPTH_MAX - 1;
+            let data = self.json_within(levels, "event.data", event.data);
+            let data = data.map_err(|error| match error {
                 Error::Invalid { field, message, .. } => {
                     Error::Invalid { reason: "EVENT_INVALID", field, message }
                 }
@@ -413,7 +432,7 @@ impl Api {
         if have > most {
             return Err(Error::PayloadTooLarge { field: "event", have, most });
         }
-        Ok(Signalled { id, kind: event.r#type, event: event_json })
+        Ok(Signalled { id, kind: event.r#type, event: event_json, namespace: None })
     }
 }
 

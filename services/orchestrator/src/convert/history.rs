@@ -7,11 +7,14 @@ use bytes::Bytes;
 use planaria_kernel::Json;
 use planaria_kernel::definition::{Graph, NodeId, Then};
 use planaria_kernel::workflow::{
-    AttemptFailed, AttemptLost, Detail, Fact, FrameId, Recorded, Rerun, TaskCompleted, TaskStarted,
+    AttemptFailed, AttemptLost, Detail, Execution, Fact, FrameId, Recorded, Rerun, TaskCompleted,
+    TaskStarted,
 };
 use planaria_proto::orchestrator::v1::Topic;
 use planaria_proto::workflow::v1::history_event::Event;
-use planaria_proto::workflow::v1::{self as wire, HistoryEvent, HistoryRecord, task_started};
+use planaria_proto::workflow::v1::{
+    self as wire, AttemptAbandoned, HistoryEvent, HistoryRecord, task_started,
+};
 use prost::Message;
 
 use super::attempt::{cause, execution, execution_from, policy, policy_from, signal};
@@ -24,11 +27,38 @@ pub(crate) struct Unreadable(String);
 
 /// Encodes what one step appends to a history.
 #[must_use]
-pub(crate) fn encode(graph: &Graph, first_seq: u64, at_ms: u64, facts: &[Fact]) -> Bytes {
+pub(crate) fn encode(
+    graph: &Graph,
+    (first_seq, at_ms): (u64, u64),
+    facts: &[Fact],
+    abandoned: &[(FrameId, Execution)],
+) -> Bytes {
     let events =
         facts.iter().map(|fact| HistoryEvent { seq: 0, at: None, event: Some(event(graph, fact)) });
-    let record = HistoryRecord { first_seq, at: Some(timestamp(at_ms)), events: events.collect() };
+    let abandoned = abandoned
+        .iter()
+        .map(|(frame, last)| AttemptAbandoned { frame: frame.0, execution: Some(execution(last)) });
+    let record = HistoryRecord {
+        first_seq,
+        at: Some(timestamp(at_ms)),
+        events: events.collect(),
+        abandoned: abandoned.collect(),
+    };
     Bytes::from(record.encode_to_vec())
+}
+
+/// The attempts that were abandoned while they ran.
+///
+/// # Errors
+/// If a record is damaged.
+pub(crate) fn abandoned(records: &[Bytes]) -> Result<Vec<AttemptAbandoned>, Unreadable> {
+    let mut abandoned = Vec::new();
+    for record in records {
+        let record =
+            HistoryRecord::decode(record.clone()).map_err(|error| Unreadable(error.to_string()))?;
+        abandoned.extend(record.abandoned);
+    }
+    Ok(abandoned)
 }
 
 /// What a workflow faulted with, if these facts end with its fault: an encoded `WorkflowFaulted`.

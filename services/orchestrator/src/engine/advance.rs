@@ -67,6 +67,15 @@ impl Engine {
                 };
                 self.apply(entry, id, input, Work { settle, reply, ..Work::default() });
             }
+            MailKind::Published { input, namespace } => {
+                let own = &entry.definition.key.namespace;
+                if namespace.is_none_or(|namespace| namespace == *own) {
+                    self.apply(entry, id, input, Work { reply, ..Work::default() });
+                } else if let Some(reply) = reply {
+                    // As if nobody listened.
+                    let _ = reply.send(Err(Error::WorkflowNotFound(id.to_string())));
+                }
+            }
             MailKind::Report { frame, attempt, session, outcome } => {
                 self.report(entry, id, (frame, attempt, session), outcome, reply);
             }

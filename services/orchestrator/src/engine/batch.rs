@@ -1,6 +1,7 @@
 //! Batches: what is committed together, and what happens once it is.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use planaria_kernel::Json;
@@ -14,7 +15,7 @@ use super::command::{Command, Ended, Reply, WatchItem};
 use super::entry::Slot;
 use super::{Engine, Internal};
 use crate::error::Error;
-use crate::store::{LogEntry, StoreError, WorkflowStore, Write};
+use crate::store::{DefinitionKey, LogEntry, StoreError, WorkflowStore, Write};
 
 /// The pause after a second failure in a row, doubled with each further one up to a second or so.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -30,8 +31,8 @@ pub(crate) struct Batch {
     pub(crate) deliveries: Vec<(Uuid, Assignment)>,
     /// Workflows that are over once it is committed, and who waits for that.
     pub(crate) ended: Vec<(Ended, Vec<Reply<Ended>>)>,
-    /// Events that are published once it is committed.
-    pub(crate) published: Vec<Json>,
+    /// Events that are published once it is committed, and the definition that emits each.
+    pub(crate) published: Vec<(Arc<DefinitionKey>, Json)>,
     replies: Vec<(Reply<()>, Result<(), Error>)>,
     then: Vec<Box<dyn FnOnce() + Send>>,
     watched: BTreeMap<Uuid, WatchItem>,
@@ -123,8 +124,8 @@ impl Engine {
             self.tell_watchers(id, &item);
         }
         self.parts.tail.append(entries);
-        for event in batch.published {
-            self.publish_emitted(&event);
+        for (by, event) in batch.published {
+            self.publish_emitted(&event, &by.namespace);
         }
         self.shrink();
     }

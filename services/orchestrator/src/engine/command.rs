@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Report(Vec<(ReportItem, Reply<()>)>),
     /// What workers said; answers a lease and what to abandon, `None` = no such session.
     Observe(Vec<Attempted>, Reply<Vec<Option<Vec<String>>>>),
+    /// The namespace that a session is for; empty is all of them.
+    NamespaceOf(Uuid, Reply<String>),
     /// End a session at its worker's wish.
     CloseSession(Uuid, String, Reply<()>),
     /// Verdicts of a failure detector.
@@ -136,6 +138,8 @@ pub(crate) struct Signalled {
     pub kind: String,
     /// The CloudEvent in JSON format.
     pub event: Json,
+    /// Only workflows of this namespace may take it; `None` = all.
+    pub namespace: Option<String>,
 }
 
 /// What a watcher is told.
@@ -185,6 +189,8 @@ pub(crate) enum Outcome {
 pub(crate) struct Attempted {
     /// Its session.
     pub session: Uuid,
+    /// Who said so; empty if that is known otherwise.
+    pub worker: String,
     /// The attempts it has; `None` = it did not say.
     pub attempts: Vec<(TaskKey, u32)>,
     /// When it said so, in Unix milliseconds.
@@ -199,6 +205,8 @@ pub(crate) struct Attempted {
 pub(crate) struct VerdictItem {
     /// The session.
     pub session: Uuid,
+    /// Its worker; empty if that is known otherwise.
+    pub worker: String,
     /// Only this attempt, if given.
     pub attempt: Option<(TaskKey, u32)>,
     /// What told.

@@ -16,7 +16,7 @@ use super::session::{Handed, NOT_SENT, Running, Session};
 use crate::convert::{self, attempt};
 use crate::gates::Admission;
 use crate::store::{TaskKey, TaskRow, TaskState};
-use crate::token::{Claims, attempt_id, parse_attempt_id};
+use crate::token::{Claims, attempt_id, namespace_digest, parse_attempt_id};
 
 /// Waiting tasks looked at for one slot: behind that many that do not fit, a session must wait.
 const LOOKED_AT_MAX: usize = 64;
@@ -58,7 +58,8 @@ impl Engine {
         let able = route?.sessions.iter().filter_map(|id| Some((*id, self.sessions.get(id)?)));
         able.filter(|(_, session)| session.free() > 0)
             .filter(|(_, session)| {
-                fits(session, &row.function, row.version.as_deref(), row.labels.as_deref())
+                session.is_for(&row.namespace)
+                    && fits(session, &row.function, row.version.as_deref(), row.labels.as_deref())
             })
             .max_by_key(|(_, session)| (avoid != Some(&*session.worker), session.free()))
             .map(|(id, _)| id)
@@ -120,7 +121,8 @@ impl Engine {
         let looked_at = route.waiting.iter().take(LOOKED_AT_MAX);
         let gates = &self.parts.gates;
         let mut fitting = looked_at.filter(|(_, waiting)| {
-            fits(session, function, waiting.version.as_deref(), waiting.labels.as_deref())
+            session.is_for(&waiting.namespace)
+                && fits(session, function, waiting.version.as_deref(), waiting.labels.as_deref())
                 && gates.passes(&waiting.namespace, function, waiting.destination.as_deref())
         });
         fitting
@@ -213,7 +215,8 @@ impl Engine {
         let FrameState::Call { arguments } = &frame.state else { return None };
         let arguments = arguments.as_ref().unwrap_or(&frame.input);
         let version = self.sessions.get(&session)?.functions.get(&*call.function)?.version.clone();
-        let claims = Claims { task: row.key, attempt: row.attempt, session };
+        let namespace = namespace_digest(&row.namespace);
+        let claims = Claims { task: row.key, attempt: row.attempt, session, namespace };
         Some(Assignment {
             attempt_id: attempt_id(row.key, row.attempt),
             token: self.parts.tokens.sign(&claims),

@@ -120,6 +120,8 @@ pub(crate) struct Mail {
 pub(crate) enum MailKind {
     /// An input of the kernel, as it is.
     Input(Input),
+    /// An event, for workflows of this namespace, or of all.
+    Published { input: Input, namespace: Option<String> },
     /// How an attempt ended.
     Report { frame: FrameId, attempt: u32, session: Uuid, outcome: Outcome },
     /// An attempt was lost.

@@ -1,7 +1,9 @@
 //! A decided step to what is written: rows, timers, listeners, history.
 
+use std::sync::Arc;
+
 use planaria_kernel::definition::{Call, Kind};
-use planaria_kernel::workflow::{Effect, Fact, FrameId, FrameState, Timer};
+use planaria_kernel::workflow::{Effect, Execution, Fact, FrameId, FrameState, Timer};
 use planaria_proto::types::v1::Phase;
 use planaria_runtime::clock::now_ms;
 use uuid::Uuid;
@@ -20,6 +22,8 @@ use crate::store::{
 struct Changed {
     tasks: std::collections::BTreeSet<FrameId>,
     timers: Vec<((FrameId, Timer), Option<u64>)>,
+    /// Attempts that ran when the step ended their task.
+    abandoned: Vec<(FrameId, Execution)>,
     /// Rows of before that the step does not name go too.
     all: bool,
 }
@@ -28,7 +32,7 @@ impl Engine {
     /// Turns a step to writes, and adds them to the batch.
     pub(super) fn finish(&mut self, entry: &mut Entry, id: Uuid, work: Work) {
         let mut changed = Changed::default();
-        self.settle(entry, id, &work.settle, &mut changed);
+        self.settle(entry, id, &work, &mut changed);
         changed.all = work.clears;
         if work.clears {
             entry.listeners.clear();
@@ -63,7 +67,7 @@ impl Engine {
             self.gathering.then(move || drop(told.send(Ok(taken))));
         }
         for event in published {
-            self.gathering.published.push(event);
+            self.gathering.published.push((Arc::clone(&entry.definition.key), event));
         }
         if goes_on {
             self.mail.push_back((id, Mail::quiet(MailKind::Continue)));
@@ -71,12 +75,19 @@ impl Engine {
     }
 
     /// The row of the task that the step is about.
-    fn settle(&mut self, entry: &mut Entry, id: Uuid, settle: &Settle, changed: &mut Changed) {
+    fn settle(&mut self, entry: &mut Entry, id: Uuid, work: &Work, changed: &mut Changed) {
         let now_ms = now_ms();
-        match settle {
+        match &work.settle {
             Settle::Nothing => {}
             Settle::Returned(frame) => {
                 if let Some(row) = entry.tasks.remove(frame) {
+                    let completed = work.facts.iter().any(|fact| match fact {
+                        Fact::TaskCompleted(completed) => completed.frame == *frame,
+                        _ => false,
+                    });
+                    if !completed {
+                        changed.abandoned.push((*frame, self.execution(&row)));
+                    }
                     self.release(row.session, row.key);
                     changed.tasks.insert(*frame);
                 }
@@ -179,7 +190,10 @@ impl Engine {
         match row.state {
             TaskState::Queued => self.routes.remove(&row),
             // The worker is told with its next heartbeat: the attempt is not its own any more.
-            TaskState::Running => self.release(row.session, row.key),
+            TaskState::Running => {
+                changed.abandoned.push((frame, self.execution(&row)));
+                self.release(row.session, row.key);
+            }
             TaskState::RetryWait => {
                 self.retrying.remove(&row.key);
                 entry.retrying -= 1;
@@ -259,7 +273,7 @@ impl Engine {
                 .flatten(),
         });
         let was = std::mem::replace(&mut entry.shown, phase);
-        let record = self.record_of(entry, id, facts, now_ms);
+        let record = self.record_of(entry, id, (facts, now_ms), &changed.abandoned);
         let may_listen = !facts.is_empty() || changed.all;
         let listeners = if may_listen { self.listeners_of(entry, id) } else { Vec::new() };
         let created = created.then(|| self.created_row(entry, id, now_ms));
@@ -303,14 +317,14 @@ impl Engine {
         &mut self,
         entry: &Entry,
         id: Uuid,
-        facts: &[Fact],
-        now_ms: u64,
+        (facts, now_ms): (&[Fact], u64),
+        abandoned: &[(FrameId, Execution)],
     ) -> Option<RecordWrite> {
         if facts.is_empty() {
             return None;
         }
         let first_seq = entry.workflow.seq - facts.len() as u64 + 1;
-        let body = history::encode(&entry.workflow.graph, first_seq, now_ms, facts);
+        let body = history::encode(&entry.workflow.graph, (first_seq, now_ms), facts, abandoned);
         if self.watchers.contains_key(&id)
             && let Ok(events) = history::events(std::slice::from_ref(&body))
         {

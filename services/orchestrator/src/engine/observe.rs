@@ -21,6 +21,9 @@ impl Engine {
             (config.lease_ms, config.renewal_ms, config.delivery_ms_max)
         };
         let session = self.sessions.get_mut(&seen.session)?;
+        if !seen.worker.is_empty() && seen.worker != session.worker {
+            return None;
+        }
         session.lease_until_ms = now_ms + lease_ms;
         if session.draining && !seen.draining {
             self.hungry.insert(seen.session);
@@ -81,7 +84,11 @@ impl Engine {
     /// Verdicts: a session is dead, or an attempt is stalled.
     pub(super) fn pronounce(&mut self, verdicts: Vec<VerdictItem>) {
         for verdict in verdicts {
-            let VerdictItem { session, attempt, cause, signal_at_ms, detail } = verdict;
+            let VerdictItem { session, worker, attempt, cause, signal_at_ms, detail } = verdict;
+            let found = self.sessions.get(&session).map(|session| &session.worker);
+            if !worker.is_empty() && found.is_some_and(|found| *found != worker) {
+                continue;
+            }
             let Some(attempt) = attempt else {
                 self.end_session(session, cause, signal_at_ms, &detail);
                 continue;

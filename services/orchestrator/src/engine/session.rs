@@ -118,6 +118,11 @@ impl Session {
         running.map(|running| running.since_ms = now_ms()).is_some()
     }
 
+    /// Whether it may see tasks of a namespace. A session of no namespace may see all.
+    pub(crate) fn is_for(&self, namespace: &str) -> bool {
+        self.announced.namespace.is_empty() || self.announced.namespace == namespace
+    }
+
     fn new(request: &OpenSessionRequest, is_lent: bool, lease_until_ms: u64) -> Self {
         let functions = request.functions.iter().map(|function| {
             let retry = function.retry.as_ref().map(|retry| policy_from(Some(retry)));

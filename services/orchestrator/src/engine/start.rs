@@ -59,6 +59,11 @@ impl Engine {
                     self.deliver(task.workflow, Mail::answered(kind, reply));
                 }
             }
+            Command::NamespaceOf(id, reply) => {
+                let found = self.sessions.get(&id);
+                let namespace = found.map(|session| session.announced.namespace.clone());
+                let _ = reply.send(namespace.ok_or(Error::SessionNotFound));
+            }
             Command::OwnSessions(reply) => drop(reply.send(Ok(self.own_sessions()))),
             Command::Offer { to, shares, reply } => self.offer(to, shares, reply),
             Command::TakeBack(id, from, slots) => self.take_back(id, from, slots),
@@ -182,7 +187,8 @@ impl Engine {
         for id in self.listening_for(&event.kind) {
             let (sender, answer) = oneshot::channel();
             let input = Input::Publish { id: event.id.clone(), event: event.event.clone() };
-            self.mail.push_back((id, Mail::answered(MailKind::Input(input), sender)));
+            let kind = MailKind::Published { input, namespace: event.namespace.clone() };
+            self.mail.push_back((id, Mail::answered(kind, sender)));
             answers.push(answer);
         }
         tokio::spawn(async move {
@@ -195,12 +201,13 @@ impl Engine {
     }
 
     /// An event that a workflow emitted reaches those that listen to such.
-    pub(super) fn publish_emitted(&mut self, event: &Json) {
+    pub(super) fn publish_emitted(&mut self, event: &Json, namespace: &str) {
         let value = event.to_value();
         let text = |key: &str| value.get(key).and_then(|v| v.as_str()).unwrap_or_default();
         for id in self.listening_for(text("type")) {
             let input = Input::Publish { id: text("id").to_owned(), event: event.clone() };
-            self.mail.push_back((id, Mail::quiet(MailKind::Input(input))));
+            let kind = MailKind::Published { input, namespace: Some(namespace.to_owned()) };
+            self.mail.push_back((id, Mail::quiet(kind)));
         }
     }
 

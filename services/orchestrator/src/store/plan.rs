@@ -10,7 +10,8 @@ use prost::Message;
 use uuid::Uuid;
 
 use super::{
-    LogEntry, PhaseChange, Position, SessionRow, Subject, TaskKey, TaskRow, WorkflowRow, Write,
+    LogEntry, PhaseChange, Position, SessionRow, StepWrite, Subject, TaskKey, TaskRow, WorkflowRow,
+    Write,
 };
 
 /// What a batch comes to, row by row: the last word on each row counts.
@@ -57,42 +58,7 @@ impl<'a> Plan<'a> {
         tasks: &mut BTreeMap<TaskKey, Option<&'a TaskRow>>,
     ) {
         match write {
-            Write::Step(step) => {
-                self.created.extend(&step.created);
-                if let Some(change) = &step.phase {
-                    self.phases.insert(step.workflow, change);
-                }
-                if step.cleared {
-                    self.clear(step.workflow, tasks);
-                }
-                for (frame, row) in &step.tasks {
-                    let key = TaskKey { workflow: step.workflow, frame: *frame };
-                    tasks.insert(key, row.as_ref());
-                }
-                for ((frame, timer), due_ms) in &step.timers {
-                    self.timers.insert((step.workflow, *frame, *timer), *due_ms);
-                }
-                for (frame, event_type) in &step.listeners {
-                    let key = TaskKey { workflow: step.workflow, frame: *frame };
-                    self.listeners.insert(key, event_type.as_deref());
-                }
-                if let Some(record) = &step.record {
-                    let subject =
-                        Subject::Workflow { id: step.workflow, first_seq: record.first_seq };
-                    self.append(
-                        log,
-                        last_seq,
-                        (record.at_ms, record.topics, subject),
-                        record.body.clone(),
-                    );
-                    if let Some(entry) = self.log.last_mut() {
-                        entry.definition = Some(record.definition.clone());
-                    }
-                }
-                for healing in &step.healings {
-                    self.add_healing(healing, log, last_seq);
-                }
-            }
+            Write::Step(step) => self.add_step(step, log, last_seq, tasks),
             Write::Task(row) => {
                 tasks.insert(row.key, Some(row));
             }
@@ -127,6 +93,43 @@ impl<'a> Plan<'a> {
                 self.renewed.extend(ids.iter().map(|&id| (id, *until_ms)));
             }
             Write::Healing(healing) => self.add_healing(healing, log, last_seq),
+        }
+    }
+
+    fn add_step(
+        &mut self,
+        step: &'a StepWrite,
+        log: u64,
+        last_seq: u64,
+        tasks: &mut BTreeMap<TaskKey, Option<&'a TaskRow>>,
+    ) {
+        self.created.extend(&step.created);
+        if let Some(change) = &step.phase {
+            self.phases.insert(step.workflow, change);
+        }
+        if step.cleared {
+            self.clear(step.workflow, tasks);
+        }
+        for (frame, row) in &step.tasks {
+            let key = TaskKey { workflow: step.workflow, frame: *frame };
+            tasks.insert(key, row.as_ref());
+        }
+        for ((frame, timer), due_ms) in &step.timers {
+            self.timers.insert((step.workflow, *frame, *timer), *due_ms);
+        }
+        for (frame, event_type) in &step.listeners {
+            let key = TaskKey { workflow: step.workflow, frame: *frame };
+            self.listeners.insert(key, event_type.as_deref());
+        }
+        if let Some(record) = &step.record {
+            let subject = Subject::Workflow { id: step.workflow, first_seq: record.first_seq };
+            self.append(log, last_seq, (record.at_ms, record.topics, subject), record.body.clone());
+            if let Some(entry) = self.log.last_mut() {
+                entry.definition = Some(record.definition.clone());
+            }
+        }
+        for healing in &step.healings {
+            self.add_healing(healing, log, last_seq);
         }
     }
 

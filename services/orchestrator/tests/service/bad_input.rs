@@ -87,6 +87,7 @@ async fn a_version_is_published_once_and_unknown_functions_are_told() {
     assert!(first.created);
     let warning = &first.warnings[0];
     assert_eq!((&*warning.reason, &*warning.pointer), ("FUNCTION_UNKNOWN", "/do/0/a"));
+    assert_eq!((warning.line, warning.column), (3, 6));
     assert!(warning.message.contains("charge") && warning.message.contains("queue pay"));
     let again = put(&world, source.clone()).await.expect("the same");
     assert_eq!((again.created, &again.definition), (false, &first.definition));

@@ -12,6 +12,7 @@ mod reconciler;
 mod replicas;
 mod rerun;
 mod restart;
+mod runs;
 mod sessions;
 mod starting;
 mod steering;

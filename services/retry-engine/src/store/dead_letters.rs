@@ -102,7 +102,8 @@ pub(super) async fn clear_losses(
 }
 
 /// Settles the open dead letter of a workflow, unless its fault is later than `at_ms`: the log may
-/// be behind what the reconciler saw.
+/// be behind what the reconciler saw. One that was being redriven when it was found resolved was
+/// redriven.
 pub(super) async fn settle_of(
     session: &mut Session<'_>,
     workflow: &str,
@@ -111,7 +112,8 @@ pub(super) async fn settle_of(
 ) -> Result<(), sqlx::Error> {
     let settle = query(
         "UPDATE dead_letters SET state = $1, settled_at_ms = $2
-         WHERE workflow_id = $3 AND state = 1 AND created_at_ms <= $2",
+         WHERE workflow_id = $3 AND created_at_ms <= $2 AND (state = 1
+             OR (state = 3 AND $1 = 2 AND in_doubt_since_ms IS NOT NULL))",
     )
     .bind(number(state))
     .bind(at_ms.cast_signed())

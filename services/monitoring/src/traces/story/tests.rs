@@ -21,6 +21,7 @@ fn history(events: Vec<Event>) -> Vec<HistoryRecord> {
         first_seq: seq,
         at: Some(convert::timestamp(seq * 1_000)),
         events: vec![HistoryEvent { seq: 0, at: None, event: Some(event) }],
+        ..HistoryRecord::default()
     };
     (1..).zip(events).map(record).collect()
 }

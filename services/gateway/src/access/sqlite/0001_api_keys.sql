@@ -1,0 +1,21 @@
+-- API keys; of the key itself only a hash is kept.
+CREATE TABLE api_keys (
+    id                  TEXT    PRIMARY KEY,
+    hash                BLOB    NOT NULL,
+    label               TEXT    NOT NULL,
+    namespace           TEXT    NOT NULL,
+    role                TEXT    NOT NULL,
+    created_at_ms       INTEGER NOT NULL,
+    created_by          TEXT    NOT NULL,
+    expires_at_ms       INTEGER NOT NULL,
+    revoked_at_ms       INTEGER,
+    requests_per_second INTEGER NOT NULL,
+    requests_burst      INTEGER NOT NULL
+) STRICT;
+
+-- Rises with every change of a key, so that gateways read one row to know that nothing changed.
+CREATE TABLE revision (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    value INTEGER NOT NULL
+) STRICT;
+INSERT INTO revision (id, value) VALUES (1, 0);
