@@ -121,7 +121,10 @@ impl WorkflowService for FakeOrchestrator {
     ) -> Result<Response<RerunWorkflowResponse>, Status> {
         let RerunWorkflowRequest { workflow_id, task, input } = request.into_inner();
         let input = input.unwrap_or_default().data.to_vec();
-        self.note(|state| state.rerun.push((workflow_id, task, input)));
+        self.note(|state| {
+            state.faulted.retain(|faulted| faulted.workflow_id != workflow_id);
+            state.rerun.push((workflow_id, task, input));
+        });
         Ok(Response::new(RerunWorkflowResponse {}))
     }
 

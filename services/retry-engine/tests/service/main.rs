@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod breakers;
 mod dead_letters;
+mod redrives;
 mod retries;
 mod scene;

@@ -22,6 +22,7 @@ pub(crate) struct Scene {
     pub(crate) config: Config,
     data_dir: TempDir,
     engine: Option<JoinHandle<()>>,
+    channel: Option<ReplicaChannel>,
 }
 
 impl Scene {
@@ -35,7 +36,13 @@ impl Scene {
         config.reconcile.grace_ms = 0;
         config.cursor_save_ms = 5;
         let data_dir = tempfile::tempdir().unwrap();
-        Self { mesh: FakeOrchestrator::start().await, config, data_dir, engine: None }
+        Self {
+            mesh: FakeOrchestrator::start().await,
+            config,
+            data_dir,
+            engine: None,
+            channel: None,
+        }
     }
 
     pub(crate) async fn start(&mut self) -> RetryServiceClient<ReplicaChannel> {
@@ -49,7 +56,17 @@ impl Scene {
             planaria_runtime::serve(service, listener, None, limits, stop).await.unwrap();
         }));
         let channel = self.mesh.directory().connect(&format!("http://{address}")).unwrap();
+        self.channel = Some(channel.clone());
         RetryServiceClient::new(channel)
+    }
+
+    /// To the engine that was started last.
+    pub(crate) fn channel(&self) -> ReplicaChannel {
+        self.channel.clone().unwrap()
+    }
+
+    pub(crate) fn client(&self) -> RetryServiceClient<ReplicaChannel> {
+        RetryServiceClient::new(self.channel())
     }
 
     /// Ends the engine as a crash would.
