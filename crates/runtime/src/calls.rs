@@ -21,7 +21,7 @@ const OTHER: &str = "other";
 
 /// The calls of a service; cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Calls {
+pub struct Calls {
     shared: Arc<Shared>,
 }
 
@@ -48,7 +48,9 @@ impl fmt::Debug for Calls {
 }
 
 impl Calls {
-    pub(crate) fn new(metrics: &Metrics) -> Self {
+    /// Counts among these metrics.
+    #[must_use]
+    pub fn new(metrics: &Metrics) -> Self {
         let shared = Shared {
             methods: RwLock::default(),
             handled: metrics.counters("rpc_calls", "Calls answered, by method and status code"),
@@ -59,7 +61,8 @@ impl Calls {
     }
 
     /// A call begins.
-    pub(crate) fn begin(&self, path: &str) -> Call {
+    #[must_use]
+    pub fn begin(&self, path: &str) -> Call {
         let method = self.method(path);
         method.open.inc();
         Call { method, began: Instant::now(), code: Code::Cancelled }
@@ -104,26 +107,44 @@ impl Method {
 }
 
 /// A call until its last byte left; one that is dropped before was given up by its caller.
-pub(crate) struct Call {
+pub struct Call {
     method: Arc<Method>,
     began: Instant,
     code: Code,
 }
 
+impl fmt::Debug for Call {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Call").field("method", &self.method.name).finish_non_exhaustive()
+    }
+}
+
 impl Call {
+    /// Takes the outcome from headers or trailers, if they have it.
+    pub fn note(&mut self, headers: &HeaderMap) -> Option<Code> {
+        let code = Status::from_header_map(headers)?.code();
+        self.code = code;
+        Some(code)
+    }
+
+    /// The outcome, unless another one follows.
+    pub const fn set(&mut self, code: Code) {
+        self.code = code;
+    }
+
     /// Counts the outcome when the answer is over.
     pub(crate) fn answered(mut self, response: Response<Body>) -> Response<Body> {
-        if let Some(status) = Status::from_header_map(response.headers()) {
+        if self.note(response.headers()).is_some() {
             // Nothing but a status.
-            self.code = status.code();
             return response;
         }
         response.map(|body| Body::new(Answer { body, call: Some(self) }))
     }
 
     fn ended(mut self, trailers: Option<&HeaderMap>) {
-        let status = trailers.and_then(Status::from_header_map);
-        self.code = status.map_or(Code::Unknown, |status| status.code());
+        if trailers.and_then(|trailers| self.note(trailers)).is_none() {
+            self.code = Code::Unknown;
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 //! [`server::serve`] runs it on a listener until the stop token is cancelled, then drains.
 
 pub mod admin;
+pub mod calls;
 pub mod client;
 pub mod clock;
 pub mod config;
@@ -21,7 +22,6 @@ pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
 
-mod calls;
 mod error;
 mod inbound;
 

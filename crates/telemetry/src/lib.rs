@@ -13,6 +13,8 @@
 //! The wire format is written out here, the few messages of it, to keep workers small.
 
 mod clock;
+#[cfg(feature = "test-support")]
+pub mod collector;
 mod export;
 mod layer;
 mod messages;

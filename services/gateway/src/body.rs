@@ -173,6 +173,9 @@ impl Answer {
             match ready!(self.body.poll_trailers(context)) {
                 Ok(trailers) => {
                     self.state = State::Ended;
+                    if let Some(trailers) = &trailers {
+                        self.origin.counted.answered(trailers);
+                    }
                     return Poll::Ready(trailers.map(Frame::trailers));
                 }
                 Err(error) => return self.fail(&self.origin.refusal(&error)),
@@ -187,6 +190,7 @@ impl Answer {
         self.pump = None;
         self.origin.counted.gateway().counters.refused(refusal);
         let trailers: HeaderMap = refusal.trailers();
+        self.origin.counted.answered(&trailers);
         Poll::Ready(Some(Frame::trailers(trailers)))
     }
 

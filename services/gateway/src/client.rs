@@ -6,9 +6,13 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use http::HeaderMap;
+use http::request::Parts;
+
 use crate::handler::Gateway;
 use crate::refusal::Refusal;
 use crate::upstream::Lane;
+use crate::watch::Watched;
 
 /// Its own upstream connections for streams, and whether it is in use.
 #[derive(Debug)]
@@ -42,7 +46,7 @@ impl Client {
         self.open.fetch_add(1, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::Relaxed);
         let before = self.gateway.counters.open.inc();
-        let counted = Counted(Arc::clone(self));
+        let counted = Counted { client: Arc::clone(self), watched: None };
         let max = self.gateway.config.calls_max;
         if usize::try_from(before).is_ok_and(|before| before >= max) {
             return Err(Refusal::Overloaded { what: "calls under way", max });
@@ -70,17 +74,32 @@ impl Client {
 
 /// A call under way.
 #[derive(Debug)]
-pub(crate) struct Counted(Arc<Client>);
+pub(crate) struct Counted {
+    client: Arc<Client>,
+    watched: Option<Watched>,
+}
 
 impl Counted {
     pub(crate) fn gateway(&self) -> &Gateway {
-        &self.0.gateway
+        &self.client.gateway
+    }
+
+    /// From here on its outcome counts, and its trace knows of it.
+    pub(crate) fn watch(&mut self, request: &mut Parts) {
+        self.watched = Some(self.client.gateway.watch.begin(request));
+    }
+
+    /// Part of its answer is there: the status, if it is in these headers or trailers.
+    pub(crate) fn answered(&mut self, headers: &HeaderMap) {
+        if let Some(watched) = &mut self.watched {
+            watched.answered(headers);
+        }
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
-        self.0.gateway.counters.open.dec();
+        self.client.open.fetch_sub(1, Ordering::Relaxed);
+        self.client.gateway.counters.open.dec();
     }
 }

@@ -37,8 +37,9 @@ pub(crate) async fn forward(
     body: RequestBody,
 ) -> Result<Response<Body>, Refusal> {
     let gateway = &client.gateway;
-    let counted = client.begin()?;
+    let mut counted = client.begin()?;
     method.calls.inc();
+    counted.watch(&mut parts);
     let mut inflow = Inflow::new(body, gateway.config.message_bytes_max);
     // Whoever sends one message sends it before anything is answered. It is awaited here, so that
     // a message that is too long never reaches a service.
@@ -72,6 +73,7 @@ pub(crate) async fn forward(
     }
     let response = answer(head, &mut pump, &mut origin).await?;
     let (head, body) = response.into_parts();
+    origin.counted.answered(&head.headers);
     let answer = Answer { body, pump, origin, state: State::Data, _place: place };
     let mut response = Response::new(Body::Upstream(answer));
     *response.status_mut() = head.status;

@@ -8,6 +8,7 @@ use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use planaria_runtime::{Directory, Health, Metrics};
+use planaria_telemetry::Tracer;
 use tonic_health::server::HealthReporter;
 
 use crate::access::{Access, Api};
@@ -20,6 +21,7 @@ use crate::local::Local;
 use crate::refusal::Refusal;
 use crate::routes::Routes;
 use crate::upstream::Upstreams;
+use crate::watch::Watch;
 use crate::web::{self, Form};
 use crate::{Config, Error, NAME};
 
@@ -42,6 +44,7 @@ pub(crate) struct Gateway {
     pub(crate) config: Config,
     pub(crate) counters: Counters,
     pub(crate) upstreams: Upstreams,
+    pub(crate) watch: Watch,
     pub(crate) access: Access,
     routes: Routes,
     local: Local,
@@ -54,13 +57,14 @@ impl Gateway {
         config: Config,
         directory: Directory,
         access: Access,
-        metrics: &Metrics,
+        (metrics, tracer): (&Metrics, Tracer),
         health: Health,
     ) -> Result<(Self, HealthReporter), Error> {
         let api = Api::new(Arc::clone(access.ring()), &config);
         let (local, reporter) = Local::new(api)?;
         let gateway = Self {
             counters: Counters::new(metrics),
+            watch: Watch::new(metrics, tracer),
             upstreams: Upstreams::new(directory, config.upstream.clone()),
             access,
             routes: Routes::new(metrics)?,

@@ -28,6 +28,7 @@ mod routes;
 mod server;
 mod streams;
 mod upstream;
+mod watch;
 mod web;
 mod wiring;
 

@@ -30,7 +30,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Door, Error> {
     }
     let access = Access::new(&config, &deps.secret, ring);
     let (gateway, reporter) =
-        Gateway::new(config, deps.directory, access, &metrics, health.clone())?;
+        Gateway::new(config, deps.directory, access, (&metrics, deps.tracer), health.clone())?;
     Ok(Door { metrics, health, gateway: Arc::new(gateway), reporter, stop: deps.stop })
 }
 

@@ -6,6 +6,7 @@ use planaria_proto::types::v1::Payload;
 use planaria_sdk::{CancellationToken, Client, Context, Start, Worker, WorkerHandle};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use crate::ask;
 
@@ -43,10 +44,11 @@ impl Hands {
             let (workflow_id, attempt) = (context.workflow_id().to_owned(), context.attempt());
             let _told = sender.send(Begun { at: Instant::now(), workflow_id, attempt });
             let mut freed = freed.clone();
-            async move {
+            let held = async move {
                 let _closed = freed.wait_for(|free| *free).await;
                 Ok(Payload { data: "\"ours\"".into(), ..Payload::default() })
-            }
+            };
+            held.instrument(tracing::info_span!("hold"))
         };
         let worker = Worker::builder(uri)
             .id(id)

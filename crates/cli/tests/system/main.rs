@@ -23,5 +23,6 @@ mod poison;
 mod restarted;
 mod seven;
 mod stopped;
+mod traced;
 mod up;
 mod workers_killed;

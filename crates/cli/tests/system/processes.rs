@@ -42,12 +42,19 @@ pub(crate) struct Processes {
 impl Processes {
     /// The six services and these workers, all at the same time; returns when all of them listen.
     pub(crate) async fn start(workers: &[&str]) -> Self {
+        Self::start_telling(workers, "").await
+    }
+
+    /// The same, all of them telling a collector of traces.
+    pub(crate) async fn start_telling(workers: &[&str], otlp_url: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let names: Vec<String> =
             SERVICES.iter().chain(workers).map(|name| (*name).to_owned()).collect();
         let ports: BTreeMap<_, _> = names.iter().cloned().zip(free_ports(names.len())).collect();
         let uri = format!("http://127.0.0.1:{}", ports["gateway"]);
-        let mut config = "[telemetry]\nlevel = \"info\"\n\n[directory]\n".to_owned();
+        let mut config = format!(
+            "[telemetry]\nlevel = \"info\"\notlp_url = \"{otlp_url}\"\n\n[directory]\n"
+        );
         for name in SERVICES {
             writeln!(config, "{name} = \"http://127.0.0.1:{}\"", ports[name]).unwrap();
         }

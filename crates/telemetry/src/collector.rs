@@ -1,4 +1,4 @@
-//! A collector that keeps what it is told.
+//! For tests: a collector that keeps what it is told, by OpenTelemetry's own messages.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,8 +20,11 @@ use tonic::{Request, Response, Status};
 
 type Told = Arc<Mutex<Vec<(String, Span)>>>;
 
-pub(crate) struct Collector {
-    pub(crate) url: String,
+/// Listens on a port of its own.
+#[derive(Debug)]
+pub struct Collector {
+    /// Where it takes spans.
+    pub url: String,
     address: SocketAddr,
     told: Told,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
@@ -49,7 +52,11 @@ impl TraceService for Service {
 }
 
 impl Collector {
-    pub(crate) async fn start() -> Self {
+    /// One that listens.
+    ///
+    /// # Panics
+    /// No port is free.
+    pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let url = format!("http://{address}");
@@ -64,32 +71,42 @@ impl Collector {
         let served = Server::builder()
             .add_service(service)
             .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move {
-                drop(stopped.await)
+                drop(stopped.await);
             });
         let running = tokio::spawn(async move { served.await.expect("it serves") });
         self.running = Some((stop, running));
     }
 
-    pub(crate) async fn stop(&mut self) {
+    /// Listens no more.
+    ///
+    /// # Panics
+    /// It broke before.
+    pub async fn stop(&mut self) {
         if let Some((stop, running)) = self.running.take() {
             drop(stop);
             running.await.expect("it ends");
         }
     }
 
-    pub(crate) async fn restart(&mut self) {
+    /// Listens again, where it did.
+    ///
+    /// # Panics
+    /// Somebody else does.
+    pub async fn restart(&mut self) {
         let listener = TcpListener::bind(self.address).await.expect("its port is free");
         self.serve(listener);
     }
 
     /// Services and their spans, so far.
-    pub(crate) fn told(&self) -> Vec<(String, Span)> {
+    #[must_use]
+    pub fn told(&self) -> Vec<(String, Span)> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 /// An attribute of a span, as text.
-pub(crate) fn attribute(span: &Span, key: &str) -> String {
+#[must_use]
+pub fn attribute(span: &Span, key: &str) -> String {
     text(&span.attributes, key)
 }
 

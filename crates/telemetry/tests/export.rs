@@ -1,11 +1,10 @@
 //! Spans as a collector gets them, read by OpenTelemetry's own messages.
 
-mod collector;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::trace::v1::Span as WireSpan;
+use planaria_telemetry::collector::{self, Collector};
 use planaria_telemetry::{
     Kind, OtlpSettings, Span, SpanId, TraceLayer, TraceParent, Tracer, current,
 };
@@ -13,7 +12,6 @@ use tokio::time::timeout;
 use tracing::Instrument;
 use tracing_subscriber::layer::SubscriberExt;
 
-use collector::Collector;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
