@@ -107,10 +107,11 @@ impl Harvest {
         }
     }
 
-    fn healing(&mut self, mut healing: Healing, namespace: String, record_at_ms: u64) {
+    fn healing(&mut self, mut healing: Healing, of_record: String, record_at_ms: u64) {
         if healing.namespace.is_empty() {
-            healing.namespace.clone_from(&namespace);
+            healing.namespace = of_record;
         }
+        let namespace = healing.namespace.clone();
         if healing.healed_at.is_some() {
             let at_ms = convert::milliseconds(healing.healed_at).unwrap_or(record_at_ms);
             self.note(Metric::Healings, &namespace, at_ms, 1);
