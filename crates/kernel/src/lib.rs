@@ -5,7 +5,7 @@
 //! decision by property and by simulation.
 
 pub mod definition;
-mod json;
+pub mod json;
 pub mod liveness;
 pub mod repair;
 pub mod retry;

@@ -34,7 +34,12 @@ pub(crate) fn finish(
             if text.len() > bytes_max {
                 return Err(format!("the template yielded more than {bytes_max} bytes"));
             }
-            Ok(Json::from_valid(text.into()))
+            let document = Json::from_valid(text.into());
+            // The template stands around what its expressions yielded.
+            if document.is_deeper_than(Json::DEPTH_MAX) {
+                return Err(super::value::too_deep());
+            }
+            Ok(document)
         }
         Finish::Duration => {
             let text = results.into_iter().next().unwrap_or_else(|| Ok(b"null".to_vec()))?;
@@ -87,4 +92,21 @@ pub(crate) fn items(value: &Json) -> Result<Vec<Json>, String> {
             Json::from_valid(value.as_bytes().slice_ref(text))
         })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_around_a_deep_value_is_refused() {
+        let around = Finish::Value(Skeleton::array(vec![Skeleton::Program(0)]));
+        for (levels, fits) in [(Json::DEPTH_MAX - 1, true), (Json::DEPTH_MAX, false)] {
+            let nested = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+            let answer = finish(&around, vec![Ok(nested.into())], &Json::NULL, 10_000);
+            assert_eq!(answer.is_ok(), fits, "{answer:?}");
+            let told = answer.map_or_else(|message| message, |value| value.to_value().to_string());
+            assert_eq!(told.contains("deeper than 127 levels"), !fits, "{told}");
+        }
+    }
 }

@@ -6,51 +6,27 @@
 use std::fmt::Write as _;
 
 use jaq_json::{Num, Val};
+use planaria_kernel::Json;
+use planaria_kernel::json::deeper_than;
 
-/// How deep a value may be nested.
-pub(crate) const DEPTH_MAX: usize = 256;
+/// How deep a value may be nested that is read: a document, and what stands around it in arguments
+/// such as `$workflow`.
+const READ_DEPTH_MAX: usize = 2 * Json::DEPTH_MAX;
 
 /// Reads JSON.
 ///
 /// # Errors
 /// If the text is not JSON or nested too deep.
 pub(crate) fn read(text: &[u8]) -> Result<Val, String> {
-    if depth(text) > DEPTH_MAX {
-        return Err(too_deep());
+    if deeper_than(text, READ_DEPTH_MAX).is_some() {
+        return Err(format!("a value is nested deeper than {READ_DEPTH_MAX} levels"));
     }
     jaq_json::read::parse_single(text).map_err(|error| format!("a value is not JSON: {error}"))
 }
 
-fn too_deep() -> String {
-    format!("a value is nested deeper than {DEPTH_MAX} levels")
-}
-
-/// How deep the brackets of a JSON text are nested.
-fn depth(text: &[u8]) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0_usize);
-    let mut bytes = text.iter();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'[' | b'{' => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            b'"' => {
-                while let Some(byte) = bytes.next() {
-                    match byte {
-                        b'\\' => {
-                            bytes.next();
-                        }
-                        b'"' => break,
-                        _ => {}
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    deepest
+/// What is said of a result that is nested too deep.
+pub(super) fn too_deep() -> String {
+    format!("the expression yielded a value nested deeper than {} levels", Json::DEPTH_MAX)
 }
 
 /// Writes JSON of at most `bytes_max` bytes. NaN becomes null, and what is beyond all range the
@@ -60,7 +36,7 @@ fn depth(text: &[u8]) -> usize {
 /// If the value is too large, too deep, or not JSON.
 pub(crate) fn write(value: &Val, bytes_max: usize) -> Result<Vec<u8>, String> {
     let mut into = Vec::with_capacity(64);
-    write_into(value, bytes_max, DEPTH_MAX, &mut into)?;
+    write_into(value, bytes_max, Json::DEPTH_MAX, &mut into)?;
     if into.len() > bytes_max {
         return Err(too_large(bytes_max));
     }
@@ -215,10 +191,11 @@ mod tests {
     #[test]
     fn limits_hold() {
         let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
-        assert!(read(deep(DEPTH_MAX).as_bytes()).is_ok());
-        assert!(read(deep(DEPTH_MAX + 1).as_bytes()).is_err());
+        assert!(read(deep(READ_DEPTH_MAX).as_bytes()).is_ok());
+        assert!(read(deep(READ_DEPTH_MAX + 1).as_bytes()).is_err());
         assert!(read(deep(100_000).as_bytes()).is_err());
-        let value = read(deep(DEPTH_MAX).as_bytes()).expect("json");
+        let value = read(deep(Json::DEPTH_MAX).as_bytes()).expect("json");
+        assert!(write(&value, 10_000).is_ok());
         assert!(write(&Val::from_iter([value]), 10_000).is_err());
         let mut doubled = Val::from(1_isize);
         for _ in 0..60 {

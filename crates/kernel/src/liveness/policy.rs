@@ -47,31 +47,34 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self {
-            beat_ms: 500,
-            window: 200,
-            sigma_ms_min: 100,
-            pause_ms: 1_000,
-            phi_suspect: 3.0,
-            phi_dead: 8.0,
-            resume_ms: 150,
-            resume_ms_mass: 1_000,
-            hop_grace_ms: 6_000,
-            lag_ms_max: 250,
-            pause_factor_max: 8,
-            stall_ms: 1_000,
-            observe_ms: 3_000,
-            mass_window_ms: 2_000,
-            mass_percent: 30,
-            mass_workers_min: 3,
-            hold_ms: 10_000,
-            ended_keep_ms: 600_000,
-            workers_max: 10_000,
-        }
+        Self::DEFAULT
     }
 }
 
 impl Policy {
+    /// What holds unless it is set.
+    pub const DEFAULT: Self = Self {
+        beat_ms: 500,
+        window: 200,
+        sigma_ms_min: 100,
+        pause_ms: 1_000,
+        phi_suspect: 3.0,
+        phi_dead: 8.0,
+        resume_ms: 150,
+        resume_ms_mass: 1_000,
+        hop_grace_ms: 6_000,
+        lag_ms_max: 250,
+        pause_factor_max: 8,
+        stall_ms: 1_000,
+        observe_ms: 3_000,
+        mass_window_ms: 2_000,
+        mass_percent: 30,
+        mass_workers_min: 3,
+        hold_ms: 10_000,
+        ended_keep_ms: 600_000,
+        workers_max: 10_000,
+    };
+
     /// Whether `count` of `all` workers is more than can fail for reasons of their own.
     #[must_use]
     pub fn is_mass(&self, count: usize, all: usize) -> bool {

@@ -116,6 +116,7 @@ impl Machine<'_, '_> {
                     return self.enter(&Entry::child(id, frame, branch, position));
                 }
                 let joined = join(frame, outputs, winner.as_ref(), *compete);
+                let joined = bounded(joined, Json::DEPTH_MAX, "the list of the branches' outputs")?;
                 let then = flow(*ended, node.then);
                 self.finish(id, joined, then, None)
             }
@@ -194,7 +195,8 @@ impl Machine<'_, '_> {
         default("specversion", "1.0".to_owned());
         default("source", format!("/workflows/{workflow}"));
         default("time", crate::time::rfc3339(self.around.now_ms));
-        Ok(Json::from_value(&serde_json::Value::Object(event)))
+        let event = Json::from_value(&serde_json::Value::Object(event));
+        bounded(event, Json::EVENT_DEPTH_MAX, "the event")
     }
 
     /// The next iteration of a for, or its end.
@@ -232,6 +234,15 @@ impl Machine<'_, '_> {
     pub(super) fn node_of(&self, id: FrameId) -> Option<NodeId> {
         self.workflow.frames.get(&id).map(|frame| frame.node)
     }
+}
+
+/// What is put together may be nested deeper than its parts.
+fn bounded(document: Json, levels: usize, what: &str) -> Result<Json, Stop> {
+    if document.is_deeper_than(levels) {
+        let detail = format!("{what} is nested deeper than {levels} levels");
+        return Err(Stop::Error(ErrorObject::limit(detail)));
+    }
+    Ok(document)
 }
 
 /// Once a task said `end`, everything around it ends too.

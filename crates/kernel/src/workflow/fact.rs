@@ -235,6 +235,8 @@ pub struct AttemptLost {
     pub detail: String,
     /// Losses of this frame so far, this one included; handed-back attempts are not counted.
     pub losses: u32,
+    /// The last that the function said of its progress; empty if it said nothing.
+    pub progress: String,
     /// First evidence, in Unix milliseconds.
     pub signal_at_ms: u64,
 }

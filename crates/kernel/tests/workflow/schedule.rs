@@ -120,6 +120,7 @@ impl Shell {
             cause,
             detail: "it went".to_owned(),
             losses: losses + u32::from(cause.is_charged()),
+            progress: String::new(),
             signal_at_ms: self.now_ms,
         })
     }

@@ -2,7 +2,7 @@
 
 use planaria_kernel::Json;
 use planaria_kernel::definition::Read;
-use planaria_kernel::workflow::{Input, Rejected};
+use planaria_kernel::workflow::{ErrorObject, Input, Rejected};
 use serde_json::{Value, json};
 
 use super::start;
@@ -55,6 +55,21 @@ fn an_earlier_signal_is_found_though_a_value_is_pending_after_the_listen_began()
     shell.returns("a", &json!(1));
     assert!(shell.pendings > 0);
     assert_eq!(shell.output(), json!([[1], 0]));
+}
+
+#[test]
+fn an_event_that_is_too_deep_is_a_fault() {
+    // The event goes around its data, and a list goes around it where somebody listens.
+    for (levels, fits) in [(Json::EVENT_DEPTH_MAX - 1, true), (Json::EVENT_DEPTH_MAX, false)] {
+        let data = (0..levels).fold(json!(1), |inner, _| json!([inner]));
+        let event = literal(json!({ "type": "deep", "data": data }));
+        let shell = start(vec![task("tell", Work::Emit(event))], &json!({}));
+        if fits {
+            assert_eq!(shell.output()["data"], data);
+        } else {
+            assert_eq!(shell.error().kind, ErrorObject::LIMIT);
+        }
+    }
 }
 
 #[test]

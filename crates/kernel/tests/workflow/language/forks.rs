@@ -1,5 +1,6 @@
 //! `fork`.
 
+use planaria_kernel::Json;
 use planaria_kernel::workflow::{ErrorObject, Rejected};
 use serde_json::json;
 
@@ -19,6 +20,21 @@ fn branches_run_at_the_same_time_and_join_in_order() {
     shell.returns("b", &json!("second"));
     shell.returns("a", &json!("first"));
     assert_eq!(shell.output(), json!(["first", "second"]));
+}
+
+#[test]
+fn outputs_that_are_too_deep_together_are_a_fault() {
+    let nested = |levels| (0..levels).fold(json!(1), |inner, _| json!([inner]));
+    for (levels, fits) in [(Json::DEPTH_MAX - 1, true), (Json::DEPTH_MAX, false)] {
+        let mut shell = start(vec![fork(false, vec![call("a"), call("b")])], &json!({}));
+        shell.returns("a", &nested(levels));
+        shell.returns("b", &json!(1));
+        if fits {
+            assert_eq!(shell.output(), json!([nested(levels), 1]));
+        } else {
+            assert_eq!(shell.error().kind, ErrorObject::LIMIT);
+        }
+    }
 }
 
 #[test]
