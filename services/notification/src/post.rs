@@ -94,9 +94,9 @@ impl Poster {
             Ok(client) => client,
             Err(error) => return failed(chain(&error)),
         };
-        let now_s = clock::now_ms() / 1_000;
-        let secrets = webhook.secrets(now_s.saturating_mul(1_000));
-        let signature = signature::header(secrets, id, now_s, &body);
+        let now_ms = clock::now_ms();
+        let now_s = now_ms / 1_000;
+        let signature = signature::header(webhook.secrets(now_ms), id, now_s, &body);
         let request = client
             .post(&webhook.url)
             .header(CONTENT_TYPE, EVENT)
