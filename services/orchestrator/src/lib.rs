@@ -8,6 +8,7 @@ mod api;
 mod config;
 mod convert;
 mod definitions;
+mod emitted;
 mod engine;
 mod error;
 mod gates;

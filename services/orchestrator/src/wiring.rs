@@ -50,6 +50,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let (requests, under_way) = mpsc::channel(1);
     let (ended_sessions, ended) = mpsc::unbounded_channel();
     let (waits, waiting) = mpsc::unbounded_channel();
+    let (emitted, events) = mpsc::unbounded_channel();
     let shop = Shop {
         registry: registry.clone(),
         config: config.clone(),
@@ -60,6 +61,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         meters: Meters::new(&service.metrics),
         ended_sessions,
         waits,
+        emitted,
     };
     let api = Api {
         config: config.clone(),
@@ -83,6 +85,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         address: deps.address.clone(),
         turn: Arc::default(),
     };
+    let peers = api.peers.clone();
     let after = Aftermath { directory: deps.directory.clone(), api: api.without_requests() };
     add_routes(&mut service, &api);
     let holder = Holder { id: Uuid::now_v7().to_string(), address: deps.address.clone() };
@@ -93,6 +96,8 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     service.spawn("gates", gates.clone().follow(deps.directory.clone(), deps.stop.clone()));
     service.spawn("freed", look_when_freed(gates, shards.clone(), deps.stop.clone()));
     if registry.is_shared() {
+        let (shards, stop) = (shards.clone(), deps.stop.clone());
+        service.spawn("emitted", crate::emitted::tell(shards, peers, events, stop));
         service.spawn("lender", lender.run(waiting, deps.stop.clone()));
     }
     service.spawn("ended-sessions", after.run(ended, deps.stop));
@@ -131,6 +136,7 @@ struct Shop {
     meters: Meters,
     ended_sessions: mpsc::UnboundedSender<EndedSession>,
     waits: mpsc::UnboundedSender<Shard>,
+    emitted: mpsc::UnboundedSender<(Shard, planaria_kernel::Json)>,
 }
 
 impl Shop {
@@ -148,6 +154,7 @@ impl Shop {
             meters: self.meters.clone(),
             ended_sessions: self.ended_sessions.clone(),
             waits: self.waits.clone(),
+            emitted: self.emitted.clone(),
         })
     }
 }

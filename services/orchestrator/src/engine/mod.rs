@@ -75,6 +75,8 @@ pub(crate) struct Parts {
     pub(crate) meters: Meters,
     /// Who is told that a session is over.
     pub ended_sessions: mpsc::UnboundedSender<EndedSession>,
+    /// Told of events that workflows emit.
+    pub emitted: mpsc::UnboundedSender<(Shard, planaria_kernel::Json)>,
     /// Told when tasks wait for whom no own session has a slot.
     pub waits: mpsc::UnboundedSender<Shard>,
 }
