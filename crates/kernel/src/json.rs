@@ -147,7 +147,7 @@ mod tests {
             ("1".to_owned(), 0, None),
             (r#" {"[[": [1]} "#.to_owned(), 2, None),
             (r#" {"[[": [1]} "#.to_owned(), 1, Some(8)),
-            (r#"["\\\"[", {}]"#.to_owned(), 1, Some(9)),
+            (r#"["\\\"[", {}]"#.to_owned(), 1, Some(10)),
             ("[1],[2]".to_owned(), 1, None),
             ("\"[".to_owned(), 0, None),
             (nested(100_000), 3, Some(3)),

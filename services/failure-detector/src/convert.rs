@@ -29,10 +29,11 @@ pub(crate) fn beat(request: &HeartbeatRequest, stream: u64, first: bool) -> Beat
 pub(crate) fn observation(request: &mut HeartbeatRequest, at: Timestamp) -> Observation {
     let mut checkpoints = Vec::new();
     for attempt in &mut request.attempts {
-        if let Some(checkpoint) = attempt.checkpoint.take() {
+        let checkpoint = attempt.checkpoint.take();
+        if checkpoint.is_some() || !attempt.progress.is_empty() {
             checkpoints.push(Checkpoint {
                 attempt_id: attempt.attempt_id.clone(),
-                checkpoint: Some(checkpoint),
+                checkpoint,
                 progress: attempt.progress.clone(),
             });
         }

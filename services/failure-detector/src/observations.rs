@@ -67,9 +67,12 @@ fn merge(older: Observed, mut newer: Observed) -> Observed {
     let told = &mut newer.observation;
     for checkpoint in older.observation.checkpoints {
         let id = &checkpoint.attempt_id;
-        let replaced = told.checkpoints.iter().any(|other| other.attempt_id == *id);
-        if !replaced && told.attempt_ids.contains(id) {
-            told.checkpoints.push(checkpoint);
+        match told.checkpoints.iter_mut().find(|other| other.attempt_id == *id) {
+            // Of progress alone: the checkpoint was not told yet.
+            Some(other) if other.checkpoint.is_none() => other.checkpoint = checkpoint.checkpoint,
+            Some(_) => {}
+            None if told.attempt_ids.contains(id) => told.checkpoints.push(checkpoint),
+            None => {}
         }
     }
     newer
@@ -99,6 +102,17 @@ mod tests {
     fn checkpoints(batch: &[Observed]) -> Vec<(&str, &str)> {
         let all = batch.iter().flat_map(|observed| &observed.observation.checkpoints);
         all.map(|each| (each.attempt_id.as_str(), each.progress.as_str())).collect()
+    }
+
+    #[test]
+    fn progress_alone_overwrites_no_checkpoint() {
+        let mut older = observed("s", &["a"], &[("a", "half")]);
+        let checkpoint = Some(planaria_proto::types::v1::Payload::default());
+        older.observation.checkpoints[0].checkpoint.clone_from(&checkpoint);
+        let merged = merge(older, observed("s", &["a"], &[("a", "more")]));
+        let told = &merged.observation.checkpoints;
+        assert_eq!((told.len(), told[0].progress.as_str()), (1, "more"));
+        assert_eq!(told[0].checkpoint, checkpoint);
     }
 
     #[test]

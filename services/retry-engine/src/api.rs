@@ -114,7 +114,7 @@ impl RetryService for Api {
         for id in ids.iter().take(self.config.redrive_max) {
             scope.dead_letter(&*self.ledger.store, id).await?;
         }
-        let input = input.map(redrive_start::json).transpose()?;
+        let input = input.as_ref().map(redrive_start::json).transpose()?;
         let (ledger, orchestrator) = (&self.ledger, &self.orchestrator);
         let outcomes =
             redrive::redrive_all(ledger, orchestrator, &self.config, (ids, input)).await?;

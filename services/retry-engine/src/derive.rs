@@ -147,7 +147,7 @@ fn loss(workflow: &WorkflowRecord, lost: &AttemptLost, at_ms: u64) -> Option<Cha
             detail: lost.detail.clone(),
             started_at: execution.started_at,
             signal_at: lost.signal_at,
-            progress: String::new(),
+            progress: lost.progress.clone(),
         }),
         at_ms,
     })
@@ -259,6 +259,7 @@ mod tests {
                 frame: 7,
                 execution: Some(execution(0, "")),
                 signal: signal.into(),
+                progress: "half".into(),
                 ..AttemptLost::default()
             })
         };
@@ -291,6 +292,8 @@ mod tests {
         );
         // Handed back, it is no evidence.
         assert_eq!(derived.changes.len(), 3);
+        let Change::Lost { loss, frame, .. } = &derived.changes[2] else { panic!("{derived:?}") };
+        assert_eq!((loss.progress.as_str(), *frame), ("half", 7));
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(crate) async fn start(
     if convert::filter(filter.clone()) == Filter::default() {
         return Err(Error::FilterEmpty);
     }
-    let input = input.map(json).transpose()?;
+    let input = input.as_ref().map(json).transpose()?;
     let rate = if rate > 0.0 { rate.min(config.rate_max) } else { config.rate };
     let id = if redrive_id.is_empty() { Uuid::new_v4().to_string() } else { redrive_id };
     // What is written in the same millisecond was there already.
@@ -53,7 +53,7 @@ pub(crate) async fn start(
 }
 
 /// The bytes of an input, which must be JSON.
-pub(crate) fn json(input: planaria_proto::types::v1::Payload) -> Result<Vec<u8>, Error> {
+pub(crate) fn json(input: &planaria_proto::types::v1::Payload) -> Result<Vec<u8>, Error> {
     let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(&input.data);
     is_json.map_err(|error| Error::InputInvalid(error.to_string()))?;
     Ok(input.data.to_vec())

@@ -11,6 +11,11 @@ use serde_json::Value;
 const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
 
+/// Between two looks at a state that must come.
+pub(crate) async fn look_again() {
+    tokio::time::sleep(POLL).await;
+}
+
 /// What a command printed and how it ended.
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
@@ -108,7 +113,7 @@ impl Mesh {
                         return answer;
                     }
                 }
-                tokio::time::sleep(POLL).await;
+                look_again().await;
             }
         };
         tokio::time::timeout(PATIENCE, poll).await.unwrap_or_else(|_| {

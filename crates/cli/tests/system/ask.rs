@@ -12,10 +12,11 @@ use planaria_proto::workflow::v1::{
 use planaria_sdk::Client;
 use tonic::{Code, Response, Status};
 
+use crate::binary::look_again;
+
 /// How long anything may take before the test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 const CALL: Duration = Duration::from_secs(3);
-const POLL: Duration = Duration::from_millis(20);
 
 /// Calls until there is an answer. Only outages are put up with: a refusal fails the test.
 pub(crate) async fn ask<T>(mut call: impl AsyncFnMut() -> Result<Response<T>, Status>) -> T {
@@ -28,7 +29,7 @@ pub(crate) async fn ask<T>(mut call: impl AsyncFnMut() -> Result<Response<T>, St
             Err(_) => format!("no answer within {CALL:?}"),
         };
         assert!(began.elapsed() < PATIENCE, "away for too long: {problem}");
-        tokio::time::sleep(POLL).await;
+        look_again().await;
     }
 }
 
@@ -40,7 +41,7 @@ pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T
             return found;
         }
         assert!(began.elapsed() < PATIENCE, "waited in vain until {what}");
-        tokio::time::sleep(POLL).await;
+        look_again().await;
     }
 }
 

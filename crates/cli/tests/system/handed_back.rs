@@ -46,6 +46,8 @@ async fn what_a_leaving_worker_ran_runs_elsewhere_at_once() {
         }
         hands.leave().await;
     }
+    let log = processes.log("failure-detector");
+    assert!(log.contains("worker left") && !log.contains("without a goodbye"), "{log}");
     let times = Times::of(times);
     println!("SIGTERM of a worker with {ATTEMPTS} attempts: running elsewhere after {times}");
     assert!(times.percentile(99) < Duration::from_millis(300), "{times}");

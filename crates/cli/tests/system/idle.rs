@@ -32,6 +32,11 @@ fn pss_kib(pid: u32) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
+/// The time over which something is measured.
+async fn window_of(length: Duration) {
+    tokio::time::sleep(length).await;
+}
+
 #[tokio::test]
 async fn an_idle_mesh_costs_next_to_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -40,7 +45,7 @@ async fn an_idle_mesh_costs_next_to_nothing() {
     let processes = family(mesh.pid());
     let used = || processes.iter().map(|pid| ticks(*pid)).collect::<Vec<_>>();
     let before = used();
-    tokio::time::sleep(WINDOW).await;
+    window_of(WINDOW).await;
     let after = used();
     let per_second = rustix::param::clock_ticks_per_second() as f64 * WINDOW.as_secs_f64();
     let percent: Vec<f64> = before

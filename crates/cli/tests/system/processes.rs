@@ -6,7 +6,7 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use planaria_sdk::Client;
 use rustix::process::{Pid, Signal, kill_process};
@@ -52,9 +52,8 @@ impl Processes {
             SERVICES.iter().chain(workers).map(|name| (*name).to_owned()).collect();
         let ports: BTreeMap<_, _> = names.iter().cloned().zip(free_ports(names.len())).collect();
         let uri = format!("http://127.0.0.1:{}", ports["gateway"]);
-        let mut config = format!(
-            "[telemetry]\nlevel = \"info\"\notlp_url = \"{otlp_url}\"\n\n[directory]\n"
-        );
+        let mut config =
+            format!("[telemetry]\nlevel = \"info\"\notlp_url = \"{otlp_url}\"\n\n[directory]\n");
         for name in SERVICES {
             writeln!(config, "{name} = \"http://127.0.0.1:{}\"", ports[name]).unwrap();
         }
@@ -152,6 +151,11 @@ impl Drop for Processes {
             println!("--- the last of {name}\n{tail}");
         }
     }
+}
+
+/// The rest of a fault that began at a time and has a length.
+pub(crate) async fn outage_since(began: Instant, length: Duration) {
+    tokio::time::sleep_until((began + length).into()).await;
 }
 
 /// Ports that nobody listens at, from a block that belongs to this test.

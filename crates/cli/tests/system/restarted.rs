@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use crate::ask;
 use crate::figures::ms;
 use crate::hands::{self, Hands};
-use crate::processes::Processes;
+use crate::processes::{Processes, outage_since};
 
 const WORKERS: usize = 20;
 const CAPACITY: usize = 2;
@@ -43,7 +43,7 @@ async fn nobody_dies(name: &str) {
         processes.end(name, signal).await;
         let ended = told.elapsed();
         assert!(ended < OUTAGE, "{name} took {ended:?} to end by {signal:?}");
-        tokio::time::sleep_until((told + OUTAGE).into()).await;
+        outage_since(told, OUTAGE).await;
         processes.restart(name).await;
         let (back, back_ms) = (told.elapsed(), clock::now_ms());
         let settled = async || {

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use crate::ask;
 use crate::figures::Times;
 use crate::hands::{self, Hands};
-use crate::processes::Processes;
+use crate::processes::{Processes, outage_since};
 
 const ATTEMPTS: usize = 20;
 const STOP: Duration = Duration::from_secs(15);
@@ -35,7 +35,7 @@ async fn a_zombie_is_replaced_while_it_sleeps_and_refused_when_it_wakes() {
     println!("SIGSTOP of a worker with {ATTEMPTS} attempts: running elsewhere after {times}");
     assert!(times.percentile(100) <= Duration::from_secs(4), "{times}");
 
-    tokio::time::sleep_until((stopped + STOP).into()).await;
+    outage_since(stopped, STOP).await;
     processes.signal(ZOMBIE, Signal::CONT);
     // It found out: another session, and nothing left of the old one. The tasks are still open,
     // on their second attempt: had a result of the first counted, a workflow had completed.

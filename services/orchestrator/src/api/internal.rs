@@ -323,6 +323,12 @@ impl Api {
 
     /// What a worker said, without the checkpoints that are none.
     fn attempted(&self, observation: Observation) -> Attempted {
+        let said = observation.checkpoints.iter().filter(|told| !told.progress.is_empty());
+        let progress = said.filter_map(|told| {
+            let (task, attempt) = parse_attempt_id(&told.attempt_id)?;
+            Some((task, attempt, told.progress.clone()))
+        });
+        let progress = progress.collect();
         let checkpoints = observation.checkpoints.into_iter().filter_map(|told| {
             let (task, attempt) = parse_attempt_id(&told.attempt_id)?;
             Some((task, attempt, self.checkpoint(told.checkpoint).ok()??))
@@ -338,6 +344,7 @@ impl Api {
                 .collect(),
             at_ms: milliseconds(observation.at.as_ref()),
             checkpoints: checkpoints.collect(),
+            progress,
             draining: observation.draining,
         }
     }

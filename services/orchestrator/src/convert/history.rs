@@ -197,6 +197,7 @@ fn event(graph: &Graph, fact: &Fact) -> Event {
             signal: signal(lost.cause).into(),
             detail: lost.detail.clone(),
             losses: lost.losses,
+            progress: lost.progress.clone(),
             signal_at: Some(timestamp(lost.signal_at_ms)),
         }),
         Fact::ErrorCaught { frame, error, retry_at_ms } => Event::ErrorCaught(wire::ErrorCaught {
@@ -332,6 +333,7 @@ fn fact(graph: &Graph, event: HistoryEvent) -> Result<Fact, Unreadable> {
             execution: execution_from(e.execution),
             detail: e.detail,
             losses: e.losses,
+            progress: e.progress,
             signal_at_ms: milliseconds(e.signal_at.as_ref()),
         }),
         Event::ErrorCaught(e) => Fact::ErrorCaught {

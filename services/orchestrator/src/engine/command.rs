@@ -197,6 +197,8 @@ pub(crate) struct Attempted {
     pub at_ms: u64,
     /// Checkpoints that changed.
     pub checkpoints: Vec<(TaskKey, u32, Bytes)>,
+    /// What functions said of their progress, where that changed.
+    pub progress: Vec<(TaskKey, u32, String)>,
     /// It takes no more.
     pub draining: bool,
 }

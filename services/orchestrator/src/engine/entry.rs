@@ -165,6 +165,8 @@ pub(crate) struct Loss {
     pub(crate) cause: LossCause,
     pub(crate) signal_at_ms: u64,
     pub(crate) detail: String,
+    /// The last that the function said of its progress.
+    pub(crate) progress: String,
     pub(crate) checkpoint: Option<bytes::Bytes>,
     pub(crate) reply_released: bool,
 }

@@ -34,6 +34,11 @@ impl Engine {
             let (ids, until_ms) = (vec![seen.session], session.lease_until_ms);
             self.gathering.writes.push(Write::Renewed { ids, until_ms });
         }
+        for (key, attempt, said) in seen.progress {
+            if session.running.get(&key).is_some_and(|running| running.attempt == attempt) {
+                session.progress.insert(key, said);
+            }
+        }
         let mut lost = Vec::new();
         for (key, running) in &mut session.running {
             let has = seen.attempts.contains(&(*key, running.attempt));
@@ -67,6 +72,8 @@ impl Engine {
         (key, attempt): (TaskKey, u32),
         (cause, signal_at_ms, detail): (LossCause, u64, String),
     ) {
+        let progress = self.sessions.get(&session).map(|session| session.progress_of(key));
+        let progress = progress.unwrap_or_default();
         let loss = Loss {
             frame: key.frame,
             attempt,
@@ -75,6 +82,7 @@ impl Engine {
             cause,
             signal_at_ms,
             detail,
+            progress,
             checkpoint: None,
             reply_released: false,
         };

@@ -263,6 +263,7 @@ impl Engine {
             cause: planaria_kernel::workflow::LossCause::LostDelivery,
             signal_at_ms: row.since_ms,
             detail: "the session that had it is over".to_owned(),
+            progress: String::new(),
             checkpoint: None,
             reply_released: false,
         };

@@ -59,6 +59,7 @@ impl Engine {
                     cause: LossCause::Drained,
                     signal_at_ms: now_ms(),
                     detail: reason,
+                    progress: String::new(),
                     checkpoint,
                     reply_released: true,
                 };
@@ -169,6 +170,7 @@ impl Engine {
             cause: loss.cause,
             detail: loss.detail,
             losses,
+            progress: loss.progress,
             signal_at_ms: loss.signal_at_ms,
         };
         let healing = (!poison).then_some(healing);

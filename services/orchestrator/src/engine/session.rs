@@ -29,6 +29,8 @@ pub(crate) struct Session {
     pub(crate) capacity: usize,
     /// The attempts it has, or that are on their way to it.
     pub(crate) running: HashMap<TaskKey, Running>,
+    /// The last that functions said of their progress: evidence, if they kill their worker.
+    pub(crate) progress: HashMap<TaskKey, String>,
     pub(crate) stream: Option<mpsc::UnboundedSender<Handed>>,
     /// Handed out while no stream was there.
     pub(crate) undelivered: Vec<Assignment>,
@@ -112,6 +114,11 @@ impl Session {
         }
     }
 
+    /// The last that a function said of its progress.
+    pub(crate) fn progress_of(&self, key: TaskKey) -> String {
+        self.progress.get(&key).cloned().unwrap_or_default()
+    }
+
     /// An attempt is on its way from now on. Whether the session still has it.
     pub(crate) fn sent(&mut self, key: TaskKey, attempt: u32) -> bool {
         let running = self.running.get_mut(&key).filter(|running| running.attempt == attempt);
@@ -140,6 +147,7 @@ impl Session {
             labels: request.labels.clone().into_iter().collect(),
             capacity: request.capacity as usize,
             running: HashMap::new(),
+            progress: HashMap::new(),
             stream: None,
             undelivered: Vec::new(),
             draining: false,
@@ -258,7 +266,7 @@ impl Engine {
         detail: &str,
     ) {
         let Some(session) = self.sessions.remove(&id) else { return };
-        let worker = session.worker;
+        let (worker, mut progress) = (session.worker, session.progress);
         let attempts = session.running.len();
         tracing::info!(session = %id, worker, ?cause, attempts, detail, "session ended");
         self.routes.withdraw(id);
@@ -281,7 +289,9 @@ impl Engine {
                 self.requeue_reserved(key);
                 continue;
             }
+            let progress = progress.remove(&key).unwrap_or_default();
             let loss = Loss {
+                progress,
                 frame: key.frame,
                 attempt: running.attempt,
                 session: id,
@@ -305,6 +315,7 @@ impl Engine {
     pub(super) fn release(&mut self, session: Option<Uuid>, key: TaskKey) {
         let Some(id) = session else { return };
         let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.progress.remove(&key);
         if session.running.remove(&key).is_none() {
             return;
         }

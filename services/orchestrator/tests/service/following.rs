@@ -2,6 +2,7 @@
 
 use planaria_proto::orchestrator::v1::{ReadLogRequest, Topic};
 use planaria_proto::types::v1::Phase;
+use planaria_proto::workflow::v1::watch_workflow_response::AttemptStarted;
 use planaria_proto::workflow::v1::{HistoryEvent, WatchWorkflowRequest};
 use serde_json::json;
 use tonic::Code;
@@ -64,7 +65,7 @@ async fn a_watch_tells_every_event_once_in_order_and_ends() {
 }
 
 #[tokio::test]
-async fn attempts_are_told_live() {
+async fn attempts_are_told_live_and_to_late_comers() {
     let world = World::new().await;
     world.publish("one", "- a: { call: echo }").await;
     let id = world.start_workflow("one", json!({})).await;
@@ -78,6 +79,20 @@ async fn attempts_are_told_live() {
     assert_eq!(told.attempts[0].task, "/do/0/a");
     assert_eq!(told.attempts[0].execution.as_ref().expect("who").worker_id, "w");
     let task = worker.next().await;
+    // Who comes later is told that it runs, also behind the event that names the task.
+    for after_seq in [0, 3] {
+        let request = WatchWorkflowRequest { workflow_id: id.clone(), after_seq };
+        let mut late = world.workflows().watch_workflow(request).await.expect("ok").into_inner();
+        let first = late.message().await.expect("stands").expect("what is stored");
+        assert_eq!(first.events.len(), 3 - usize::try_from(after_seq).expect("small"));
+        assert_eq!(first.attempts.len(), 1, "{first:?}");
+        let (running, live) = (&first.attempts[0], &told.attempts[0]);
+        assert_eq!((running.frame, &running.task), (live.frame, &live.task));
+        let who = |attempt: &AttemptStarted| {
+            attempt.execution.clone().map(|each| (each.attempt, each.worker_id, each.session_id))
+        };
+        assert_eq!(who(running), who(live));
+    }
     worker.complete(&task, json!(1)).await;
     let last = stream.message().await.expect("stands").expect("the end");
     assert_eq!(last.ended(), Phase::Completed);

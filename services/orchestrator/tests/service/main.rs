@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod ctk;
+mod depth;
 mod events;
 mod following;
 mod losses;

@@ -12,7 +12,7 @@ use tonic_types::StatusExt;
 
 use crate::reconciler::{execute, open};
 use crate::worker::{Worker, output_of};
-use crate::world::{PATIENCE, World, start};
+use crate::world::{PATIENCE, World, outage_of, start};
 
 const TWO: &str = "- a: { call: echo }
 - b: { call: echo }";
@@ -88,7 +88,7 @@ async fn callers_are_told_and_everything_goes_on() {
     let interrupted = watch.message().await.expect_err("interrupted");
     assert_eq!(interrupted.code(), Code::Unavailable);
     // The timer is due while nothing can be written.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    outage_of(Duration::from_millis(300)).await;
     execute(&mut store, "ALTER TABLE gone RENAME TO log").await;
 
     let verdicts = crate::world::eventually("the store heals", async || {
@@ -172,7 +172,7 @@ async fn a_store_that_is_only_busy_is_waited_for() {
     let mut store = open(&world).await;
     execute(&mut store, "BEGIN IMMEDIATE").await;
     let (ran, ()) = tokio::join!(world.run("set", json!({})), async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        outage_of(Duration::from_millis(200)).await;
         execute(&mut store, "ROLLBACK").await;
     });
     assert_eq!(ran.phase(), Phase::Completed);

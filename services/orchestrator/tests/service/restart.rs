@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::sync::RwLock;
 
 use crate::worker::{Worker, arguments, hello, output_of};
-use crate::world::{World, start};
+use crate::world::{World, look_again, pause_of, start};
 
 const TASKS: &str = "- first: { call: echo }
 - pause: { wait: { milliseconds: 20 } }
@@ -30,7 +30,7 @@ async fn work(world: Arc<RwLock<World>>, name: String, over: Arc<AtomicBool>) {
     while !over.load(Ordering::Relaxed) {
         let opened = Worker::open(&*world.read().await, hello(&name, "1", &["echo"])).await;
         let Ok(mut worker) = opened else {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            look_again().await;
             continue;
         };
         while let Some(task) = worker.next_or_end().await {
@@ -44,7 +44,7 @@ async fn work(world: Arc<RwLock<World>>, name: String, over: Arc<AtomicBool>) {
                     }
                     Err(_) => worker.tasks = world.read().await.tasks(),
                 }
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                look_again().await;
             }
             if over.load(Ordering::Relaxed) {
                 return;
@@ -74,7 +74,7 @@ async fn fifty_workflows_complete_over_kills_at_any_moment() {
     let pauses: Vec<u64> = (0..6).map(|_| rand::rng().random_range(10..200)).collect();
     println!("killed after pauses of {pauses:?} ms");
     for pause in pauses {
-        tokio::time::sleep(Duration::from_millis(pause)).await;
+        pause_of(Duration::from_millis(pause)).await;
         world.write().await.restart_killed().await;
     }
     let ids = starting.await.expect("started");
@@ -104,7 +104,7 @@ async fn start_once(world: &RwLock<World>, n: u64) -> String {
         let request = StartWorkflowRequest { start: Some(start.clone()) };
         match workflows.start_workflow(request).await {
             Ok(response) => return response.into_inner().workflow_id,
-            Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+            Err(_) => look_again().await,
         }
     }
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 use tonic::{Code, Status};
 
 use crate::worker::Worker;
-use crate::world::{World, json as document_of, payload, refused};
+use crate::world::{World, json as document_of, pause_of, payload, refused};
 
 const TWO: &str = "- a: { call: echo }
 - b: { call: echo }";
@@ -83,7 +83,7 @@ async fn a_timer_that_is_due_while_suspended_fires_with_the_resumption() {
     world.publish("wait", "- wait: { wait: { milliseconds: 30 } }").await;
     let id = world.start_workflow("wait", json!(1)).await;
     suspend(&world, &id).await.expect("suspended");
-    tokio::time::sleep(Duration::from_millis(60)).await;
+    pause_of(Duration::from_millis(60)).await;
     assert_eq!(world.get(&id).await.phase(), Phase::Suspended);
     resume(&world, &id).await.expect("resumed");
     assert_eq!(world.output(&id).await, json!(1));

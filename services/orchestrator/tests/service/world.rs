@@ -328,8 +328,23 @@ pub(crate) async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Opti
             return answer;
         }
         assert!(tokio::time::Instant::now() < deadline, "in vain: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        look_again().await;
     }
+}
+
+/// Between two looks at a state that must come.
+pub(crate) async fn look_again() {
+    tokio::time::sleep(Duration::from_millis(10)).await;
+}
+
+/// The length of a fault.
+pub(crate) async fn outage_of(length: Duration) {
+    tokio::time::sleep(length).await;
+}
+
+/// Lets time pass for something that happens at a time of its own.
+pub(crate) async fn pause_of(length: Duration) {
+    tokio::time::sleep(length).await;
 }
 
 /// Checks code and stable reason of a refusal, and answers its field violations.

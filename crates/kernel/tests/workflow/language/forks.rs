@@ -45,11 +45,8 @@ fn the_first_to_complete_wins_and_the_others_are_abandoned() {
     let execution = shell.execution(loser);
     shell.returns("a", &json!("won"));
     assert_eq!(shell.output(), json!("won"));
-    let late = planaria_kernel::workflow::Input::Returned {
-        frame: loser,
-        output: planaria_kernel::Json::NULL,
-        execution,
-    };
+    let late =
+        planaria_kernel::workflow::Input::Returned { frame: loser, output: Json::NULL, execution };
     assert_eq!(shell.apply(late), Err(Rejected::PhaseInvalid { phase: "completed" }));
 }
 
