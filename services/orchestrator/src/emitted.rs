@@ -1,6 +1,5 @@
 //! Events that workflows emit reach those that listen in other shards.
 
-use planaria_kernel::Json;
 use planaria_proto::types::v1::CloudEvent;
 use planaria_proto::workflow::v1::PublishEventRequest;
 use planaria_proto::workflow::v1::workflow_service_client::WorkflowServiceClient;
@@ -9,10 +8,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::Request;
 
-use crate::api::route::{Peers, mark};
-use crate::engine::{Command, Signalled};
+use crate::api::route::{Peers, mark, only_for};
+use crate::engine::{Command, Emitted, Signalled};
 use crate::shards::Shards;
-use crate::store::Shard;
 
 /// How long another orchestrator may take.
 const CALL: std::time::Duration = std::time::Duration::from_secs(2);
@@ -22,11 +20,11 @@ const CALL: std::time::Duration = std::time::Duration::from_secs(2);
 pub(crate) async fn tell(
     shards: Shards,
     peers: Peers,
-    mut emitted: mpsc::UnboundedReceiver<(Shard, Json)>,
+    mut emitted: mpsc::UnboundedReceiver<Emitted>,
     stop: CancellationToken,
 ) {
     loop {
-        let (from, event) = tokio::select! {
+        let Emitted { shard: from, namespace, event } = tokio::select! {
             emitted = emitted.recv() => match emitted {
                 Some(emitted) => emitted,
                 None => return,
@@ -34,9 +32,11 @@ pub(crate) async fn tell(
             () = stop.cancelled() => return,
         };
         let value = event.to_value();
-        let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text =
+            |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         for local in shards.here().into_iter().filter(|local| local.shard != from) {
-            let event = Signalled { id: text("id"), kind: text("type"), event: event.clone() };
+            let (namespace, event) = (Some(namespace.clone()), event.clone());
+            let event = Signalled { id: text("id"), kind: text("type"), event, namespace };
             // An engine that ends has nobody listening.
             drop(local.engine.ask(|reply| Command::Publish(event, reply)).await);
         }
@@ -46,6 +46,7 @@ pub(crate) async fn tell(
             let mut request = Request::new(request);
             request.set_timeout(CALL);
             mark(&mut request);
+            only_for(&mut request, &namespace);
             let mut client = WorkflowServiceClient::new(channel);
             let told = tokio::time::timeout(CALL, client.publish_event(request)).await;
             if !matches!(told, Ok(Ok(_))) {

@@ -25,7 +25,7 @@ use crate::config::Config;
 use crate::convert::attempt::signal;
 use crate::convert::timestamp;
 use crate::definitions::Definitions;
-use crate::engine::{Command, EndedSession, Parts};
+use crate::engine::{Command, Emitted, EndedSession, Parts};
 use crate::error::Error;
 use crate::gates::Gates;
 use crate::lending::{Lender, Lent};
@@ -136,7 +136,7 @@ struct Shop {
     meters: Meters,
     ended_sessions: mpsc::UnboundedSender<EndedSession>,
     waits: mpsc::UnboundedSender<Shard>,
-    emitted: mpsc::UnboundedSender<(Shard, planaria_kernel::Json)>,
+    emitted: mpsc::UnboundedSender<Emitted>,
 }
 
 impl Shop {

@@ -17,6 +17,8 @@ use crate::store::Shard;
 
 /// Marks calls that were passed on: they are not passed on again.
 const FORWARDED: &str = "planaria-forwarded";
+/// The namespace of the workflow that emitted an event.
+const ONLY_FOR: &str = "planaria-only-for";
 /// What a call that is passed on keeps of the caller's metadata.
 const KEPT: [&str; 5] =
     ["grpc-timeout", "planaria-identity", "traceparent", "tracestate", "planaria-request-id"];
@@ -134,6 +136,19 @@ pub(crate) fn forwarded<T>(request: Request<T>) -> Request<T> {
 /// Marks a call as passed on.
 pub(crate) fn mark<T>(request: &mut Request<T>) {
     request.metadata_mut().insert(FORWARDED, tonic::metadata::MetadataValue::from_static("1"));
+}
+
+/// Says of an event that is passed on that only workflows of a namespace may take it.
+pub(crate) fn only_for<T>(request: &mut Request<T>, namespace: &str) {
+    if let Ok(namespace) = namespace.parse() {
+        request.metadata_mut().insert(ONLY_FOR, namespace);
+    }
+}
+
+/// The namespace that an event which was passed on is for.
+pub(crate) fn is_only_for<T>(request: &Request<T>) -> Option<String> {
+    let namespace = request.metadata().get(ONLY_FOR).filter(|_| is_forwarded(request))?;
+    namespace.to_str().ok().map(str::to_owned)
 }
 
 /// A stream from elsewhere.

@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use super::batches::{Part, with};
 use super::route::{Route, Streamed, engine_of, forwarded, streamed};
-use super::{Api, access, MESSAGE_BYTES_MAX, cut, invalid, reason};
+use super::{Api, MESSAGE_BYTES_MAX, access, cut, invalid, reason};
 use crate::convert::{duration, duration_ms, error_from, timestamp};
 use crate::engine::{Command, Handed, Handle, Outcome, ReportItem, settled};
 use crate::error::Error;

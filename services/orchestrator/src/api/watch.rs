@@ -101,7 +101,8 @@ impl Watch {
         // The events were read after the tasks.
         let over: HashSet<AttemptKey> = events.iter().filter_map(ended).collect();
         let attempt = |row: &TaskRow| {
-            let session = row.session.filter(|_| !over.contains(&(row.key.frame.0, row.attempt)))?;
+            let session =
+                row.session.filter(|_| !over.contains(&(row.key.frame.0, row.attempt)))?;
             let execution = Execution {
                 attempt: row.attempt,
                 worker_id: (*workers.get(&session)?).to_owned(),

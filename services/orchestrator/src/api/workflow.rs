@@ -18,7 +18,7 @@ use tonic::{Extensions, Request, Response, Status};
 use tonic_types::StatusExt;
 use uuid::Uuid;
 
-use super::route::{Route, Streamed, engine_of, forwarded, is_forwarded, streamed};
+use super::route::{Route, Streamed, engine_of, forwarded, is_forwarded, is_only_for, streamed};
 use super::{Api, MESSAGE_BYTES_MAX, access, invalid, page_size, reason, view, watch};
 use crate::convert::{error_to, history, milliseconds};
 use crate::engine::{Command, Ended, Signalled, StartRequest, Started, Steering, json_payload};
@@ -272,7 +272,8 @@ impl WorkflowService for Api {
     ) -> Result<Response<PublishEventResponse>, Status> {
         let caller = Identity::of(&request)?;
         let mut event = self.event(request.get_ref().event.clone())?;
-        event.namespace = caller.only_namespace().map(str::to_owned);
+        event.namespace =
+            is_only_for(&request).or_else(|| caller.only_namespace().map(str::to_owned));
         let mut consumers = 0;
         for local in self.shards.here() {
             let event = event.clone();

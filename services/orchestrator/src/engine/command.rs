@@ -142,6 +142,16 @@ pub(crate) struct Signalled {
     pub namespace: Option<String>,
 }
 
+/// An event that a workflow emitted.
+pub(crate) struct Emitted {
+    /// The workflow's shard.
+    pub shard: Shard,
+    /// The workflow's namespace: only workflows of it may take the event.
+    pub namespace: String,
+    /// The CloudEvent in JSON format.
+    pub event: Json,
+}
+
 /// What a watcher is told.
 #[derive(Clone, Debug)]
 pub(crate) struct WatchItem {

@@ -42,7 +42,7 @@ use crate::token::Tokens;
 use batch::Batch;
 pub(crate) use batch::settled;
 pub(crate) use command::{
-    Attempted, Command, Ended, EndedSession, Handle, Outcome, ReportItem, RetryDecision,
+    Attempted, Command, Emitted, Ended, EndedSession, Handle, Outcome, ReportItem, RetryDecision,
     RetryVerdict, Signalled, StartRequest, Started, Statistics, Steering, VerdictItem, WatchItem,
 };
 pub(crate) use dispatch::json_payload;
@@ -76,7 +76,7 @@ pub(crate) struct Parts {
     /// Who is told that a session is over.
     pub ended_sessions: mpsc::UnboundedSender<EndedSession>,
     /// Told of events that workflows emit.
-    pub emitted: mpsc::UnboundedSender<(Shard, planaria_kernel::Json)>,
+    pub emitted: mpsc::UnboundedSender<Emitted>,
     /// Told when tasks wait for whom no own session has a slot.
     pub waits: mpsc::UnboundedSender<Shard>,
 }
