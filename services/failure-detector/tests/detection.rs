@@ -35,7 +35,7 @@ async fn a_killed_worker_is_dead_within_400_ms_and_its_neighbour_lives() {
     assert_eq!(liveness(&mesh, "other").await, Liveness::Alive);
 }
 
-/// Of beats that arrive together the later one is heard: the earlier one was its first all the same.
+/// Of beats that arrive together the later one is heard; the earlier was its first all the same.
 #[tokio::test]
 async fn a_killed_worker_whose_first_beats_were_merged_is_dead_at_once_too() {
     let mut mesh = Mesh::start(Config::default()).await;

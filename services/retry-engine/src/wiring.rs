@@ -55,23 +55,21 @@ pub(crate) async fn assemble(
         milliseconds(replicas.gates_repeat_ms.max(1)),
     )
     .await?;
-    let orchestrator = Orchestrator::new(
-        &deps.directory,
-        Duration::from_millis(config.call_ms_max),
-        config.tail.message_bytes_max,
-    );
+    let call_max = milliseconds(config.call_ms_max);
+    let orchestrator = Orchestrator::new(&deps.directory, call_max, config.tail.message_bytes_max);
 
     let readiness = service.health.part("store");
     readiness.set(true);
+    let derivation = Derivation {
+        ledger: ledger.clone(),
+        board: board.clone(),
+        holder: Uuid::new_v4().to_string(),
+        lease_ms: replicas.lease_ms,
+        readiness,
+        derived: Derived::default(),
+    };
     let follower = Follower {
-        ledger: Derivation {
-            ledger: ledger.clone(),
-            board: board.clone(),
-            holder: Uuid::new_v4().to_string(),
-            lease_ms: replicas.lease_ms,
-            readiness,
-            derived: Derived::default(),
-        },
+        ledger: derivation,
         channel: deps.directory.channel(ORCHESTRATOR),
         topics: vec![Topic::Attempt, Topic::Fault, Topic::Outcome],
         settings: config.tail.clone(),

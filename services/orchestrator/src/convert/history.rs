@@ -191,15 +191,7 @@ fn event(graph: &Graph, fact: &Fact) -> Event {
             Event::TaskFaulted(wire::TaskFaulted { frame: frame.0, error: Some(error_to(error)) })
         }
         Fact::AttemptFailed(failed) => Event::AttemptFailed(attempt_failed(failed)),
-        Fact::AttemptLost(lost) => Event::AttemptLost(wire::AttemptLost {
-            frame: lost.frame.0,
-            execution: Some(execution(&lost.execution)),
-            signal: signal(lost.cause).into(),
-            detail: lost.detail.clone(),
-            losses: lost.losses,
-            progress: lost.progress.clone(),
-            signal_at: Some(timestamp(lost.signal_at_ms)),
-        }),
+        Fact::AttemptLost(lost) => Event::AttemptLost(attempt_lost(lost)),
         Fact::ErrorCaught { frame, error, retry_at_ms } => Event::ErrorCaught(wire::ErrorCaught {
             frame: frame.0,
             error: Some(error_to(error)),
@@ -274,6 +266,18 @@ fn attempt_failed(failed: &AttemptFailed) -> wire::AttemptFailed {
         function: failed.function.clone(),
         policy: Some(policy(&failed.policy)),
         retry_after: failed.retry_after_ms.map(super::duration),
+    }
+}
+
+fn attempt_lost(lost: &AttemptLost) -> wire::AttemptLost {
+    wire::AttemptLost {
+        frame: lost.frame.0,
+        execution: Some(execution(&lost.execution)),
+        signal: signal(lost.cause).into(),
+        detail: lost.detail.clone(),
+        losses: lost.losses,
+        progress: lost.progress.clone(),
+        signal_at: Some(timestamp(lost.signal_at_ms)),
     }
 }
 

@@ -133,19 +133,26 @@ proptest! {
     fn what_holds_whatever_happens(events in events(), bits: u64) {
         let mut now_ms = NOW;
         let mut breaker = Breaker::default();
-        // Probes let through less what ended since it is half open.
         for (pause, event) in events {
             now_ms += pause;
             let event = match event {
-                BreakerEvent::Ended { outcome, started_at_ms } => ended(outcome, now_ms - started_at_ms),
+                BreakerEvent::Ended { outcome, started_at_ms: ago_ms } => {
+                    ended(outcome, now_ms - ago_ms)
+                }
                 other => other,
             };
             let before = breaker.clone();
             let step = breaker.apply(&POLICY, event, now_ms, bits);
             match (&before, &step.next) {
-                (Breaker::Open(open), Breaker::HalfOpen(_)) => prop_assert!(now_ms >= open.until_ms),
-                (Breaker::Open(_), Breaker::Closed(_)) => prop_assert_eq!(event, BreakerEvent::Reset),
-                (Breaker::Closed(_), Breaker::HalfOpen(_)) => prop_assert!(false, "skipped a phase"),
+                (Breaker::Open(open), Breaker::HalfOpen(_)) => {
+                    prop_assert!(now_ms >= open.until_ms);
+                }
+                (Breaker::Open(_), Breaker::Closed(_)) => {
+                    prop_assert_eq!(event, BreakerEvent::Reset);
+                }
+                (Breaker::Closed(_), Breaker::HalfOpen(_)) => {
+                    prop_assert!(false, "a phase was skipped");
+                }
                 (Breaker::HalfOpen(half), Breaker::Open(open)) => {
                     prop_assert_eq!(open.times, half.times + 1);
                 }
