@@ -68,11 +68,12 @@ impl Collector {
     fn serve(&mut self, listener: TcpListener) {
         let (stop, stopped) = oneshot::channel();
         let service = TraceServiceServer::new(Service { told: Arc::clone(&self.told) });
-        let served = Server::builder()
-            .add_service(service)
-            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move {
+        let served = Server::builder().add_service(service).serve_with_incoming_shutdown(
+            TcpListenerStream::new(listener),
+            async move {
                 drop(stopped.await);
-            });
+            },
+        );
         let running = tokio::spawn(async move { served.await.expect("it serves") });
         self.running = Some((stop, running));
     }

@@ -12,7 +12,6 @@ use tokio::time::timeout;
 use tracing::Instrument;
 use tracing_subscriber::layer::SubscriberExt;
 
-
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn settings(url: &str) -> OtlpSettings {

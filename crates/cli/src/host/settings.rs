@@ -15,8 +15,7 @@ use super::services::SERVICES;
 use crate::Error;
 
 /// Sections that belong to the process.
-const SECTIONS: [&str; 7] =
-    ["bus", "client", "directory", "mesh", "server", "store", "telemetry"];
+const SECTIONS: [&str; 7] = ["bus", "client", "directory", "mesh", "server", "store", "telemetry"];
 
 /// Where a service listens: `http://host:port`, or a list of such.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

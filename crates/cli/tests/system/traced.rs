@@ -145,8 +145,5 @@ async fn killed_services_tell_each_span_once_and_the_mesh_begins_traces_itself()
     let root = tree.one("StartWorkflow", "planaria-gateway");
     assert!(root.parent_span_id.is_empty());
     is_inside(tree.one("workflow", "planaria-orchestrator"), root);
-    is_inside(
-        tree.one("execute", "planaria-worker"),
-        tree.one("attempt", "planaria-orchestrator"),
-    );
+    is_inside(tree.one("execute", "planaria-worker"), tree.one("attempt", "planaria-orchestrator"));
 }
