@@ -92,6 +92,14 @@ impl PostgresStore {
         &self.place
     }
 
+    /// The same over connections of its own: whoever uses these waits for nobody else.
+    #[must_use]
+    pub fn apart(&self, connections_max: u32) -> Self {
+        let options = self.pool.options().clone().max_connections(connections_max.max(1));
+        let pool = options.connect_lazy_with((*self.pool.connect_options()).clone());
+        Self { pool, ..self.clone() }
+    }
+
     /// Closes the connections in order. Optional; a store that is never closed loses nothing.
     pub async fn close(&self) {
         self.pool.close().await;

@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn ids_are_the_same_for_everybody_and_differ_within_a_trace() {
         let spans = WorkflowSpans::new("0199a9f0-0000-7000-8000-000000000001");
-        assert_eq!(spans.attempt(2, 1).to_string(), "PINNED");
+        assert_eq!(spans.attempt(2, 1).to_string(), "3129a04e678c2185");
         let mut ids = BTreeSet::new();
         for workflow in 0..10 {
             let spans = WorkflowSpans::new(&format!("workflow-{workflow}"));

@@ -174,7 +174,7 @@ impl Traces {
             match (&outcome, self.failed.is_none()) {
                 (Ok(()), false) => tracing::info!("the collector takes the spans of workflows"),
                 (Err(error), true) => {
-                    tracing::warn!(%error, "spans of workflows wait, or are lost")
+                    tracing::warn!(%error, "spans of workflows wait, or are lost");
                 }
                 _ => {}
             }

@@ -13,7 +13,8 @@ const KERNEL: &[&str] = &["bytes", "libm", "serde", "serde_json", "thiserror"];
 /// Crates of ours that a crate of ours may depend on; services and the binary may use all.
 const INSIDE: &[(&str, &[&str])] = &[
     ("crates/kernel", &[]),
-    ("crates/runtime", &[]),
+    ("crates/runtime", &["planaria-telemetry"]),
+    ("crates/telemetry", &[]),
     ("crates/bus", &["planaria-runtime"]),
     // It judges the engine, so it may know nothing but the contract.
     ("crates/checker", &["planaria-proto"]),

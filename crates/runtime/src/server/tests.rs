@@ -156,3 +156,27 @@ async fn connections_beyond_the_limit_are_closed() {
     assert!(second.check(whole()).await.is_err());
     world.client.check(whole()).await.unwrap();
 }
+
+#[tokio::test]
+async fn calls_are_counted_by_method_and_outcome() {
+    let service = Service::new("sample");
+    let metrics = service.metrics.clone();
+    let mut world = start(service, 5_000).await;
+    world.client.check(whole()).await.unwrap();
+    let unknown = HealthCheckRequest { service: "unknown".into() };
+    assert_eq!(world.client.check(unknown).await.unwrap_err().code(), Code::NotFound);
+    let mut watch = world.client.watch(whole()).await.unwrap().into_inner();
+    watch.message().await.unwrap().unwrap();
+    let of = |method: &str| format!("service=\"sample\",method=\"grpc.health.v1.Health/{method}\"");
+    let (check, watched) = (of("Check"), of("Watch"));
+    let text = metrics.encode();
+    for line in [
+        format!("planaria_rpc_calls_total{{{check},code=\"Ok\"}} 1"),
+        format!("planaria_rpc_calls_total{{{check},code=\"NotFound\"}} 1"),
+        format!("planaria_rpc_seconds_count{{{check}}} 2"),
+        format!("planaria_rpc_open{{{check}}} 0"),
+        format!("planaria_rpc_open{{{watched}}} 1"),
+    ] {
+        assert!(text.contains(&line), "{line} is missing in:\n{text}");
+    }
+}

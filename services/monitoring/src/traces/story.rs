@@ -39,7 +39,6 @@ pub(crate) struct Story {
     frames: BTreeMap<u32, Frame>,
     /// Open when the workflow faulted: open again if it goes on.
     parked: BTreeMap<u32, Frame>,
-    attempt_base: u32,
     over: bool,
 }
 
@@ -65,7 +64,6 @@ impl Story {
             run: None,
             frames: BTreeMap::new(),
             parked: BTreeMap::new(),
-            attempt_base: 0,
             over: false,
         }
     }
@@ -78,6 +76,7 @@ impl Story {
     /// Takes in what was committed; spans that ended with it are added to `told`. What was taken
     /// in before is passed over.
     pub(crate) fn record(&mut self, history: &HistoryRecord, told: &mut Vec<Span>) {
+        self.abandoned(history, told);
         for (seq, event) in (history.first_seq..).zip(&history.events) {
             if seq <= self.last_seq {
                 continue;
@@ -90,14 +89,30 @@ impl Story {
         }
     }
 
+    /// Attempts that ran when the step ended their task.
+    fn abandoned(&mut self, history: &HistoryRecord, told: &mut Vec<Span>) {
+        if history.first_seq <= self.last_seq {
+            return;
+        }
+        let at_ns = convert::milliseconds(history.at).unwrap_or(0) * NS_PER_MS;
+        for abandoned in &history.abandoned {
+            let place = (abandoned.frame, self.ids, self.trace);
+            if let (Some(frame), Some(execution)) =
+                (self.frames.get_mut(&abandoned.frame), &abandoned.execution)
+            {
+                let error = Some("given up with its task".into());
+                told.extend(frame.attempt(place, execution, at_ns, error));
+            }
+        }
+    }
+
     fn event(&mut self, event: &Event, seq: u64, at_ns: u64, told: &mut Vec<Span>) {
         match event {
             Event::WorkflowStarted(_) => self.begin(seq, at_ns, "workflow"),
             Event::WorkflowRetried(_) => self.resume(seq, at_ns),
-            Event::WorkflowRerun(rerun) => {
+            Event::WorkflowRerun(_) => {
                 self.end_run(at_ns, Some("it was sent back".into()), told);
                 self.parked.clear();
-                self.attempt_base = rerun.attempt_base;
                 self.begin(seq, at_ns, "workflow, resumed");
             }
             Event::WorkflowSuspended(_) => self.note("suspended", at_ns),
@@ -168,9 +183,7 @@ impl Story {
         let span = self.ids.task(seq, started.frame);
         let parent = self.span_of(started.parent);
         self.parked.remove(&started.frame);
-        let attempts = self.frames.get(&started.frame).map_or(0, |frame| frame.attempts);
-        let attempts = attempts.max(self.attempt_base);
-        let frame = Frame::new(started, (span, parent), attempts, at_ns);
+        let frame = Frame::new(started, (span, parent), at_ns);
         self.frames.insert(started.frame, frame);
     }
 
@@ -191,12 +204,7 @@ impl Story {
         let error = faulted.error.as_ref();
         let text = error.map_or("", |error| error.title.as_str()).to_owned();
         self.end_inside(faulted.frame, at_ns, told);
-        // It may be entered again as the same frame, and goes on counting its attempts.
-        let parked = self.frames.get(&faulted.frame).map(Frame::parked);
         self.end(faulted.frame, at_ns, Some(text), told);
-        if let Some(parked) = parked {
-            self.parked.insert(faulted.frame, parked);
-        }
     }
 
     fn attempt_failed(&mut self, failed: &AttemptFailed, at_ns: u64, told: &mut Vec<Span>) {
@@ -224,8 +232,6 @@ impl Story {
 
     fn error_caught(&mut self, caught: &ErrorCaught, at_ns: u64, told: &mut Vec<Span>) {
         self.end_inside(caught.frame, at_ns, told);
-        // What faulted was dealt with.
-        self.parked.clear();
         let again = caught.retry_at.is_some();
         let name = if again { "error caught, its body will run again" } else { "error caught" };
         self.note_of(caught.frame, name, at_ns);

@@ -1,6 +1,5 @@
 //! One run of one task, and its attempts.
 
-use planaria_proto::workflow::v1::task_started::Detail;
 use planaria_proto::workflow::v1::{Execution, TaskStarted};
 use planaria_telemetry::{Event as SpanEvent, Span, SpanId, WorkflowSpans, WorkflowTrace};
 
@@ -21,10 +20,7 @@ pub(super) struct Frame {
     pub(super) around: u32,
     task: String,
     iteration: u32,
-    is_call: bool,
     started_ns: u64,
-    /// Of this frame, so far.
-    pub(super) attempts: u32,
     last_attempt: Option<SpanId>,
     /// The last attempt was lost and none took its place yet.
     pub(super) lost: Option<Lost>,
@@ -44,7 +40,6 @@ impl Frame {
     pub(super) fn new(
         started: &TaskStarted,
         (span, parent): (SpanId, Option<SpanId>),
-        attempts: u32,
         at_ns: u64,
     ) -> Self {
         Self {
@@ -53,24 +48,16 @@ impl Frame {
             around: started.parent,
             task: started.task.clone(),
             iteration: started.iteration,
-            is_call: matches!(started.detail, Some(Detail::Call(_))),
             started_ns: at_ns,
-            attempts,
             last_attempt: None,
             lost: None,
             events: Vec::new(),
         }
     }
 
-    /// As it is kept while its workflow is faulted: an attempt that ran counts.
+    /// As it is kept while its workflow is faulted.
     pub(super) fn parked(&self) -> Self {
-        Self {
-            task: self.task.clone(),
-            attempts: self.attempts + u32::from(self.is_call),
-            lost: None,
-            events: Vec::new(),
-            ..*self
-        }
+        Self { task: self.task.clone(), lost: None, events: Vec::new(), ..*self }
     }
 
     /// Open again.
@@ -96,7 +83,6 @@ impl Frame {
             .with("planaria.worker", execution.worker_id.clone())
             .with("planaria.session", execution.session_id.clone());
         let links = self.last_attempt.replace(id).into_iter().collect();
-        self.attempts = self.attempts.max(execution.attempt);
         let span = Span { links, error, ..span };
         healing.into_iter().chain([span]).collect()
     }
@@ -123,8 +109,7 @@ impl Frame {
         Some(Span { links: self.last_attempt.into_iter().collect(), ..span })
     }
 
-    /// The task itself. The history does not tell of an attempt that was given up while it ran;
-    /// what its worker tells is inside of one, though.
+    /// The task itself, and the healing that came too late for it.
     pub(super) fn end(
         mut self,
         (frame, ids, trace): Place,
@@ -132,15 +117,7 @@ impl Frame {
         error: Option<String>,
     ) -> Vec<Span> {
         let mut spans = Vec::new();
-        if self.is_call && error.is_some() {
-            spans.extend(self.healing((frame, ids, trace), at_ns, None));
-            let attempt = self.attempts + 1;
-            let place = trace.place(ids.attempt(frame, attempt));
-            let times = (self.started_ns, at_ns);
-            let given_up = Span::new(place, Some(self.span), "attempt, if there was one", times)
-                .with("planaria.attempt", attempt);
-            spans.push(Span { error: Some("given up with its task".into()), ..given_up });
-        }
+        spans.extend(self.healing((frame, ids, trace), at_ns, None));
         let name = self.task.rsplit('/').next().filter(|name| !name.is_empty());
         let name = name.unwrap_or("do").to_owned();
         let times = (self.started_ns, at_ns);

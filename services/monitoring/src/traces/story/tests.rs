@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use planaria_proto::workflow::v1::task_started::{Call, Detail};
 use planaria_proto::workflow::v1::{
-    Execution, HistoryEvent, RetryStarted, WorkflowCancelled, WorkflowCompleted, WorkflowRetried,
-    WorkflowStarted,
+    AttemptAbandoned, Execution, HistoryEvent, RetryStarted, WorkflowCancelled, WorkflowCompleted,
+    WorkflowRetried, WorkflowStarted,
 };
 use planaria_telemetry::TraceId;
 
@@ -156,10 +156,16 @@ fn a_workflow_that_goes_on_after_its_fault_stays_in_its_tree() {
 #[test]
 fn an_attempt_that_is_given_up_with_its_task_has_a_span_for_what_its_worker_tells() {
     let cancelled = WorkflowCancelled { reason: "enough".into() };
-    let spans = tell(with(vec![failed(2, 1, 3), Event::WorkflowCancelled(cancelled)]));
+    let mut records = history(with(vec![failed(2, 1, 3), Event::WorkflowCancelled(cancelled)]));
+    let last = records.last_mut().expect("there are some");
+    last.abandoned.push(AttemptAbandoned { frame: 2, execution: execution(2, 4) });
+    let mut spans = Vec::new();
+    let mut story = Story::new(ID, "order", trace());
+    records.iter().for_each(|record| story.record(record, &mut spans));
     is_one_tree(&spans);
-    let given_up = find(&spans, "attempt, if there was one")[0];
+    let [_, given_up] = find(&spans, "attempt")[..] else { panic!("{spans:#?}") };
     assert_eq!(given_up.place.span, WorkflowSpans::new(ID).attempt(2, 2));
+    assert_eq!((given_up.start_ns, given_up.end_ns), (4_000_000_000, 5_000_000_000));
 }
 
 #[test]

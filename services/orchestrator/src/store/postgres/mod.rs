@@ -38,6 +38,8 @@ pub const SCHEMA: PostgresSchema = PostgresSchema {
 /// The orchestrator's store as the writer of a log sees it.
 pub(crate) struct PostgresWorkflowStore {
     store: PostgresStore,
+    /// The same for commits, which wait for no reader's connection.
+    writer: PostgresStore,
     shard: Shard,
     log: u64,
     state: Mutex<WriterState>,
@@ -54,9 +56,9 @@ struct WriterState {
 impl PostgresWorkflowStore {
     /// The store as the writer of a log sees it. The log has just begun.
     #[must_use]
-    fn new(store: PostgresStore, shard: Shard, log: u64) -> Self {
+    fn new(store: PostgresStore, writer: PostgresStore, shard: Shard, log: u64) -> Self {
         let state = WriterState { epoch: 0, last_seq: Some(0) };
-        Self { store, shard, log, state: Mutex::new(state) }
+        Self { store, writer, shard, log, state: Mutex::new(state) }
     }
 
     /// The last entry of the log. If it is not known, a commit may still be under way somewhere:
@@ -70,9 +72,9 @@ impl PostgresWorkflowStore {
              WHERE shard = $1 AND log = $2 AND holder <> '' RETURNING epoch",
         );
         let raise = raise.bind(i32::from(self.shard.0)).bind(self.log as i64);
-        let row = self.store.row(raise).await?.ok_or(StoreError::Fenced)?;
+        let row = self.writer.row(raise).await?.ok_or(StoreError::Fenced)?;
         state.epoch = row.try_get("epoch")?;
-        let seq = query::last_seq(&self.store, self.shard, self.log).await?;
+        let seq = query::last_seq(&self.writer, self.shard, self.log).await?;
         state.last_seq = Some(seq);
         Ok(seq)
     }
@@ -108,7 +110,7 @@ impl WorkflowStore for PostgresWorkflowStore {
         let writer = Writer { shard: self.shard, log: self.log, epoch: state.epoch };
         // Forgotten if this future is dropped in the middle: the next one asks.
         state.last_seq = None;
-        let outcome = retried(|| commit::commit(&self.store, writer, &plan)).await;
+        let outcome = retried(|| commit::commit(&self.writer, writer, &plan)).await;
         match outcome {
             Ok(true) => {
                 state.last_seq = Some(last + plan.log.len() as u64);

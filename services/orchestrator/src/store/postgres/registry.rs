@@ -10,9 +10,13 @@ use sqlx::postgres::PgRow;
 use super::{PostgresWorkflowStore, SCHEMA};
 use crate::store::{Holder, Shard, ShardRegistry, ShardRow, StoreError, WorkflowStore};
 
+/// Connections for commits and beats: neither waits until readers are done.
+const WRITERS_MAX: u32 = 4;
+
 /// The registry of a database that all orchestrators share.
 pub(crate) struct PostgresShardRegistry {
     store: PostgresStore,
+    writer: PostgresStore,
 }
 
 impl PostgresShardRegistry {
@@ -21,7 +25,15 @@ impl PostgresShardRegistry {
     /// # Errors
     /// As [`postgres::open`].
     pub(crate) async fn open(plan: &PostgresPlan) -> Result<Self, planaria_store::Error> {
-        Ok(Self { store: postgres::open(plan, &SCHEMA).await? })
+        let store = postgres::open(plan, &SCHEMA).await?;
+        let writer = store.apart(WRITERS_MAX);
+        Ok(Self { store, writer })
+    }
+
+    /// What readers use.
+    #[cfg(test)]
+    pub(super) const fn readers(&self) -> &PostgresStore {
+        &self.store
     }
 }
 
@@ -44,7 +56,7 @@ impl ShardRegistry for PostgresShardRegistry {
              SELECT (SELECT coalesce(max(shard) + 1, 0) FROM shards), log, $1, $2, 0, '', 0
              FROM begun ON CONFLICT (shard) DO NOTHING RETURNING *",
         );
-        let made = self.store.row(create.bind(&holder.id).bind(&holder.address)).await?;
+        let made = self.writer.row(create.bind(&holder.id).bind(&holder.address)).await?;
         made.as_ref().map(shard_row).transpose()
     }
 
@@ -65,7 +77,7 @@ impl ShardRegistry for PostgresShardRegistry {
         .bind(seen.log as i64)
         .bind(&seen.holder)
         .bind(seen.beat as i64);
-        self.store.row(take).await?.as_ref().map(shard_row).transpose()
+        self.writer.row(take).await?.as_ref().map(shard_row).transpose()
     }
 
     async fn beat(&self, shard: Shard, log: u64) -> Result<Option<ShardRow>, StoreError> {
@@ -73,13 +85,13 @@ impl ShardRegistry for PostgresShardRegistry {
             "UPDATE shards SET beat = beat + 1 WHERE shard = $1 AND log = $2 RETURNING *",
         );
         let beat = beat.bind(i32::from(shard.0)).bind(log as i64);
-        self.store.row(beat).await?.as_ref().map(shard_row).transpose()
+        self.writer.row(beat).await?.as_ref().map(shard_row).transpose()
     }
 
     async fn want(&self, shard: Shard, log: u64, by: &str) -> Result<(), StoreError> {
         let want = sqlx::query("UPDATE shards SET wanted_by = $3 WHERE shard = $1 AND log = $2");
         let want = want.bind(i32::from(shard.0)).bind(log as i64).bind(by);
-        Ok(self.store.execute(want).await.map(drop)?)
+        Ok(self.writer.execute(want).await.map(drop)?)
     }
 
     async fn give_back(&self, shard: Shard, log: u64) -> Result<(), StoreError> {
@@ -87,11 +99,11 @@ impl ShardRegistry for PostgresShardRegistry {
             "UPDATE shards SET holder = '', address = '' WHERE shard = $1 AND log = $2",
         );
         let give_back = give_back.bind(i32::from(shard.0)).bind(log as i64);
-        Ok(self.store.execute(give_back).await.map(drop)?)
+        Ok(self.writer.execute(give_back).await.map(drop)?)
     }
 
     fn store(&self, shard: Shard, log: u64) -> Arc<dyn WorkflowStore> {
-        Arc::new(PostgresWorkflowStore::new(self.store.clone(), shard, log))
+        Arc::new(PostgresWorkflowStore::new(self.store.clone(), self.writer.clone(), shard, log))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use planaria_proto::types::v1::Phase;
+use planaria_store::PostgresPlan;
 use planaria_store::testing::TestDatabase;
 
 use super::PostgresShardRegistry;
@@ -175,4 +176,18 @@ async fn a_value_that_no_row_can_hold_is_refused_and_the_store_goes_on() {
     assert!(matches!(outcome, Err(StoreError::Refused(_))), "{outcome:?}");
     store.commit(&[write(created(&row(Phase::Running)))]).await.expect("committed");
     assert_eq!(store.log_end().await.expect("read").seq, 1);
+}
+
+#[tokio::test]
+async fn readers_that_take_all_connections_hold_up_no_commit() {
+    let database = TestDatabase::create().await;
+    let plan = PostgresPlan { connections_max: 1, ..database.plan() };
+    let registry = PostgresShardRegistry::open(&plan).await.expect("opens");
+    let holder = Holder { id: "test".to_owned(), address: String::new() };
+    let held = registry.create(&holder).await.expect("written").expect("free");
+    let reader = registry.readers().begin().await.expect("the only connection");
+    let store = registry.store(held.shard, held.log);
+    store.commit(&[write(created(&row(Phase::Running)))]).await.expect("committed");
+    registry.beat(held.shard, held.log).await.expect("written").expect("held");
+    drop(reader);
 }
