@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use planaria_proto::orchestrator::v1::apply_retry_decisions_request::Decision;
-use planaria_proto::orchestrator::v1::get_statistics_response::{PhaseCount, WaitingFunction};
+use planaria_proto::orchestrator::v1::get_statistics_response::PhaseCount;
 use planaria_proto::orchestrator::v1::list_faulted_response::Faulted;
 use planaria_proto::orchestrator::v1::log_record::Body;
 use planaria_proto::orchestrator::v1::observe_sessions_request::Observation;
@@ -14,7 +14,6 @@ use planaria_proto::orchestrator::v1::report_verdicts_request::Verdict;
 use planaria_proto::orchestrator::v1::*;
 use planaria_proto::types::v1::Healing;
 use planaria_proto::workflow::v1::{HistoryRecord, WorkflowFaulted};
-use planaria_runtime::clock::now_ms;
 use prost::Message;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
@@ -24,12 +23,13 @@ use uuid::Uuid;
 
 use super::batches::{Part, with};
 use super::route::{Route, Streamed, forwarded, is_forwarded, mark, streamed};
+use super::statistics::{add, statistics};
 use super::task::session_id;
 use super::{Api, MESSAGE_BYTES_MAX, page_size, workflow_id};
 use crate::convert::attempt::cause;
 use crate::convert::{duration, milliseconds, timestamp};
 use crate::engine::{
-    Attempted, Command, Handle, RetryDecision, RetryVerdict, Statistics, VerdictItem, settled,
+    Attempted, Command, Handle, RetryDecision, RetryVerdict, VerdictItem, settled,
 };
 use crate::error::Error;
 use crate::log::LogTail;
@@ -430,7 +430,7 @@ fn records(shard: Shard, entries: &[std::sync::Arc<LogEntry>]) -> Result<Vec<Log
 }
 
 /// A position outside: the log's number tells the shard too.
-fn position(shard: Shard, position: Position) -> LogPosition {
+pub(super) fn position(shard: Shard, position: Position) -> LogPosition {
     LogPosition { log: position.log << 16 | u64::from(shard.0), seq: position.seq }
 }
 
@@ -483,58 +483,4 @@ async fn decide(engine: &Handle, decisions: Vec<Decision>) -> Result<Vec<bool>, 
         });
     }
     Ok(applied)
-}
-
-fn statistics(counts: Statistics, (shard, log_end): (Shard, Position)) -> GetStatisticsResponse {
-    let waiting = counts.waiting.into_iter();
-    let waiting = waiting.map(|(queue, function, count, has_worker)| WaitingFunction {
-        function,
-        queue,
-        count,
-        has_worker,
-    });
-    let age = |since_ms| duration(now_ms().saturating_sub(since_ms));
-    GetStatisticsResponse {
-        phases: Vec::new(),
-        tasks_queued: counts.queued,
-        tasks_running: counts.running,
-        tasks_retrying: counts.retrying,
-        sessions: counts.sessions,
-        capacity: counts.capacity,
-        workflows_started: counts.started,
-        workflows_completed: counts.completed,
-        workflows_faulted: counts.faulted,
-        workflows_cancelled: counts.cancelled,
-        oldest_queued: counts.oldest_queued_ms.map(age),
-        waiting: waiting.collect(),
-        log_end: Some(position(shard, log_end)),
-    }
-}
-
-/// Adds the counts of one engine to those of others.
-fn add(all: &mut GetStatisticsResponse, one: GetStatisticsResponse) {
-    all.tasks_queued += one.tasks_queued;
-    all.tasks_running += one.tasks_running;
-    all.tasks_retrying += one.tasks_retrying;
-    all.sessions += one.sessions;
-    all.capacity += one.capacity;
-    all.workflows_started += one.workflows_started;
-    all.workflows_completed += one.workflows_completed;
-    all.workflows_faulted += one.workflows_faulted;
-    all.workflows_cancelled += one.workflows_cancelled;
-    let ages = all.oldest_queued.into_iter().chain(one.oldest_queued);
-    all.oldest_queued = ages.max_by_key(|age| (age.seconds, age.nanos));
-    for waits in one.waiting {
-        let same = |other: &&mut WaitingFunction| {
-            other.function == waits.function && other.queue == waits.queue
-        };
-        match all.waiting.iter_mut().find(same) {
-            Some(known) => {
-                known.count += waits.count;
-                known.has_worker |= waits.has_worker;
-            }
-            None => all.waiting.push(waits),
-        }
-    }
-    all.log_end = all.log_end.or(one.log_end);
 }

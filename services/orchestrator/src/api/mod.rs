@@ -7,6 +7,7 @@ mod internal;
 mod lending;
 mod payload;
 pub(crate) mod route;
+mod statistics;
 mod task;
 mod trace;
 mod view;

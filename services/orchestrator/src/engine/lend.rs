@@ -59,7 +59,7 @@ impl Engine {
         let stream = self.sessions.get(&id).and_then(|session| session.stream.as_ref());
         let sent = stream.map(|stream| stream.send(Handed { assignments, ..Handed::default() }));
         if !matches!(sent, Some(Ok(()))) {
-            tracing::debug!(session = %id, "nobody follows the session; attempts are not passed on");
+            tracing::debug!(session = %id, "nobody follows it: attempts are not passed on");
         }
     }
 
