@@ -46,6 +46,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Run one service
     Serve(host::serve::Arguments),
+    /// Bring the services' schemas in the database up to date
+    Migrate(host::migrate::Arguments),
     /// Publish a workflow file, start it, follow it to its end and print its result
     Run(client::run::Arguments),
     /// Publish a workflow file
@@ -125,6 +127,7 @@ fn dispatch(command: Command, address: Option<String>, output: Output) -> Result
     let command = match command {
         Command::Up(arguments) => return host::up::execute(arguments, output),
         Command::Serve(arguments) => return host::serve::execute(arguments, output),
+        Command::Migrate(arguments) => return host::migrate::execute(&arguments, output),
         Command::Demo(arguments) => return demo::execute(arguments, address, output),
         Command::Bench(command) => return bench::execute(command, address, output),
         Command::Completions { shell } => return completions(shell, output),
@@ -150,6 +153,7 @@ fn dispatch(command: Command, address: Option<String>, output: Output) -> Result
             Command::Health => client::health::execute(&client).await,
             Command::Up(_)
             | Command::Serve(_)
+            | Command::Migrate(_)
             | Command::Demo(_)
             | Command::Bench(_)
             | Command::Completions { .. } => Ok(()),
