@@ -78,8 +78,13 @@ enum Command {
     /// Follow and publish events
     #[command(subcommand)]
     Event(client::event::Command),
+    /// Post events to URLs, and see what became of each
+    #[command(subcommand)]
+    Webhook(client::webhook::Command),
     /// How the mesh is
     Status,
+    /// What was counted over time
+    Series(client::series::Arguments),
     /// Whether the service at the address serves; the exit status tells
     Health,
     /// Measure how fast a mesh is
@@ -149,7 +154,9 @@ fn dispatch(command: Command, address: Option<String>, output: Output) -> Result
             Command::DeadLetter(command) => client::dead_letter::execute(&client, command).await,
             Command::Healing(command) => client::healing::execute(&client, command).await,
             Command::Event(command) => client::event::execute(&client, command).await,
+            Command::Webhook(command) => client::webhook::execute(&client, command).await,
             Command::Status => client::status::execute(&client).await,
+            Command::Series(arguments) => client::series::execute(&client, arguments).await,
             Command::Health => client::health::execute(&client).await,
             Command::Up(_)
             | Command::Serve(_)
