@@ -46,6 +46,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Run one service
     Serve(host::serve::Arguments),
+    /// Bring the services' schemas in the database up to date
+    Migrate(host::migrate::Arguments),
     /// Publish a workflow file, start it, follow it to its end and print its result
     Run(client::run::Arguments),
     /// Publish a workflow file
@@ -76,8 +78,13 @@ enum Command {
     /// Follow and publish events
     #[command(subcommand)]
     Event(client::event::Command),
+    /// Post events to URLs, and see what became of each
+    #[command(subcommand)]
+    Webhook(client::webhook::Command),
     /// How the mesh is
     Status,
+    /// What was counted over time
+    Series(client::series::Arguments),
     /// Whether the service at the address serves; the exit status tells
     Health,
     /// Measure how fast a mesh is
@@ -125,6 +132,7 @@ fn dispatch(command: Command, address: Option<String>, output: Output) -> Result
     let command = match command {
         Command::Up(arguments) => return host::up::execute(arguments, output),
         Command::Serve(arguments) => return host::serve::execute(arguments, output),
+        Command::Migrate(arguments) => return host::migrate::execute(&arguments, output),
         Command::Demo(arguments) => return demo::execute(arguments, address, output),
         Command::Bench(command) => return bench::execute(command, address, output),
         Command::Completions { shell } => return completions(shell, output),
@@ -146,10 +154,13 @@ fn dispatch(command: Command, address: Option<String>, output: Output) -> Result
             Command::DeadLetter(command) => client::dead_letter::execute(&client, command).await,
             Command::Healing(command) => client::healing::execute(&client, command).await,
             Command::Event(command) => client::event::execute(&client, command).await,
+            Command::Webhook(command) => client::webhook::execute(&client, command).await,
             Command::Status => client::status::execute(&client).await,
+            Command::Series(arguments) => client::series::execute(&client, arguments).await,
             Command::Health => client::health::execute(&client).await,
             Command::Up(_)
             | Command::Serve(_)
+            | Command::Migrate(_)
             | Command::Demo(_)
             | Command::Bench(_)
             | Command::Completions { .. } => Ok(()),

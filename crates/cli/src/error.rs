@@ -123,7 +123,12 @@ fn refusal(status: &Status) -> String {
         status.message().to_owned()
     };
     let bad = status.get_details_bad_request().map(|bad| bad.field_violations);
+    // What the sentence says already is not said again.
+    let said = text.clone();
     for violation in bad.unwrap_or_default() {
+        if said.contains(&violation.description) {
+            continue;
+        }
         let _ = write!(text, "\n  {}: {}", violation.field, violation.description);
     }
     match reason(status) {

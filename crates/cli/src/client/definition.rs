@@ -127,7 +127,7 @@ pub(super) fn warn(client: &Client, file: &Path, warnings: &[DocumentProblem]) {
     }
 }
 
-/// One line for each: `file:line:column: reason: message`.
+/// One line for each: `file:line:column: pointer: reason: message`, as far as they are known.
 fn located(file: &Path, problems: &[DocumentProblem]) -> String {
     let mut text = String::new();
     for problem in problems {
@@ -137,7 +137,8 @@ fn located(file: &Path, problems: &[DocumentProblem]) -> String {
         let _ = write!(text, "{}:", file.display());
         if problem.line > 0 {
             let _ = write!(text, "{}:{}:", problem.line, problem.column);
-        } else if !problem.pointer.is_empty() {
+        }
+        if !problem.pointer.is_empty() {
             let _ = write!(text, " {}:", problem.pointer);
         }
         let _ = write!(text, " {}: {}", problem.reason, problem.message);
@@ -210,7 +211,7 @@ mod tests {
         let problems = [problem(7, 9, "/do/0/a"), problem(0, 0, "/do/1/b"), problem(0, 0, "")];
         assert_eq!(
             located(Path::new("order.yaml"), &problems),
-            "order.yaml:7:9: NOT_SUPPORTED_YET: `run: container` is not supported yet\n\
+            "order.yaml:7:9: /do/0/a: NOT_SUPPORTED_YET: `run: container` is not supported yet\n\
              order.yaml: /do/1/b: NOT_SUPPORTED_YET: `run: container` is not supported yet\n\
              order.yaml: NOT_SUPPORTED_YET: `run: container` is not supported yet"
         );

@@ -10,9 +10,11 @@ mod input;
 pub(crate) mod redrive;
 pub(crate) mod retry;
 pub(crate) mod run;
+pub(crate) mod series;
 pub(crate) mod status;
 pub(crate) mod story;
 pub(crate) mod watch;
+pub(crate) mod webhook;
 pub(crate) mod worker;
 pub(crate) mod workflow;
 mod workflow_view;
@@ -169,8 +171,9 @@ mod tests {
 
     /// What is said of a call that has so long, to that address.
     async fn said(address: std::net::SocketAddr, timeout: Duration) -> String {
-        let gateway = Gateway::at(&format!("http://{address}"), None);
-        let client = Client::open(&gateway, Output::new(Format::Table, true)).unwrap();
+        let address = format!("http://{address}");
+        let channel = planaria_sdk::Client::connect(&address).unwrap().channel();
+        let client = Client { address, channel, output: Output::new(Format::Table, true) };
         let mut request = call(GetWorkflowRequest::default());
         request.set_timeout(timeout);
         let status = client.workflows().get_workflow(request).await.unwrap_err();

@@ -109,7 +109,11 @@ fn show(client: &Client, workflow: &Workflow) -> Result<(), Error> {
     output.line(&format!("{} {word} after {took}", workflow.id))?;
     if let Some(error) = &workflow.error {
         let text = story::error(Some(error));
-        output.line(&format!("{} at {}", output.paint(Style::Bad, &text), error.instance))?;
+        let text = output.paint(Style::Bad, &text);
+        match error.instance.as_str() {
+            "" => output.line(&text)?,
+            place => output.line(&format!("{text} at {place}"))?,
+        }
     }
     match &workflow.output {
         Some(payload) => output.line(&message::bytes(&payload.data).pretty()),

@@ -28,8 +28,9 @@ pub(crate) async fn execute(client: &Client, command: Command) -> Result<(), Err
     match command {
         Command::List { all } => {
             let mut workers = list(client).await?;
+            let known = workers.len();
             workers.retain(|worker| all || is_there(worker));
-            show(client, &workers)
+            show(client, &workers, known)
         }
         Command::Drain { id } => {
             let request = call(DrainWorkerRequest { worker_id: id.clone() });
@@ -54,14 +55,26 @@ fn is_there(worker: &Worker) -> bool {
     matches!(worker.liveness(), Liveness::Alive | Liveness::Suspect)
 }
 
-fn show(client: &Client, workers: &[Worker]) -> Result<(), Error> {
+/// How many attempts run there: none where nobody is. Those that it had last are still told.
+fn running(worker: &Worker) -> usize {
+    if is_there(worker) { worker.attempts.len() } else { 0 }
+}
+
+fn show(client: &Client, workers: &[Worker], known: usize) -> Result<(), Error> {
     if client.output.is_json() {
         let mapping = Mapping::new()?;
         let workers: Result<_, _> =
             workers.iter().map(|worker| document(&mapping, worker)).collect();
         return client.output.document(&Document::List(workers?));
     }
-    client.output.table(&table(workers), "no workers; `planaria up` starts two")
+    let nobody = match known {
+        0 => "no workers; `planaria up` starts two".to_owned(),
+        gone => format!(
+            "no workers; {gone} died or left: see `planaria worker list --all` (those of \
+             `planaria up` come back by themselves)"
+        ),
+    };
+    client.output.table(&table(workers), &nobody)
 }
 
 /// A worker as programs want it: its facts beside its state, and the number of its attempts.
@@ -72,7 +85,7 @@ fn document(mapping: &Mapping, worker: &Worker) -> Result<Document, Error> {
         ..Worker::default()
     })?;
     let mut facts = facts.take("facts");
-    let running = u64::try_from(worker.attempts.len()).unwrap_or(u64::MAX);
+    let running = u64::try_from(running(worker)).unwrap_or(u64::MAX);
     let mut members = vec![
         ("id".to_owned(), document.take("id")),
         ("pid".to_owned(), facts.take("pid")),
@@ -109,7 +122,7 @@ fn table(workers: &[Worker]) -> Table {
             worker.id.as_str().into(),
             cell(style, word),
             format!("{:.1}", worker.phi).into(),
-            worker.attempts.len().to_string().into(),
+            running(worker).to_string().into(),
             facts.capacity.into(),
             facts.pid.into(),
             facts.host.into(),
@@ -126,6 +139,17 @@ mod tests {
     use planaria_proto::failure_detector::v1::{RunningAttempt, WorkerFacts};
 
     use super::*;
+
+    #[test]
+    fn nothing_runs_where_nobody_is() {
+        let attempts = vec![RunningAttempt { attempt_id: "a".into(), ..Default::default() }];
+        for (liveness, count) in [(Liveness::Suspect, 1), (Liveness::Dead, 0), (Liveness::Left, 0)]
+        {
+            let attempts = attempts.clone();
+            let worker = Worker { liveness: liveness.into(), attempts, ..Worker::default() };
+            assert_eq!(running(&worker), count, "{liveness:?}");
+        }
+    }
 
     #[test]
     fn facts_stand_beside_the_state() {

@@ -143,32 +143,43 @@ pub(crate) async fn execute(client: &Client, command: Command) -> Result<(), Err
 /// The commands that change a workflow and have nothing to show.
 async fn steer(client: &Client, command: Command) -> Result<(), Error> {
     let mut workflows = client.workflows();
-    let (what, result) = match command {
+    let ([not, done], result) = match command {
         Command::Suspend { id: workflow_id, reason } => {
             let request = SuspendWorkflowRequest { workflow_id, reason };
-            ("suspended", workflows.suspend_workflow(call(request)).await.map(drop))
+            (
+                ["not suspended", "suspended"],
+                workflows.suspend_workflow(call(request)).await.map(drop),
+            )
         }
         Command::Resume { id: workflow_id } => {
             let request = ResumeWorkflowRequest { workflow_id };
-            ("resumed", workflows.resume_workflow(call(request)).await.map(drop))
+            (["not resumed", "resumed"], workflows.resume_workflow(call(request)).await.map(drop))
         }
         Command::Cancel { id: workflow_id, reason } => {
             let request = CancelWorkflowRequest { workflow_id, reason };
-            ("cancelled", workflows.cancel_workflow(call(request)).await.map(drop))
+            (
+                ["not cancelled", "cancelled"],
+                workflows.cancel_workflow(call(request)).await.map(drop),
+            )
         }
         Command::Retry { id: workflow_id, reason } => {
             let request = RetryWorkflowRequest { workflow_id, reason };
-            ("retried from its fault", workflows.retry_workflow(call(request)).await.map(drop))
+            let words = ["not retried", "retried from its fault"];
+            (words, workflows.retry_workflow(call(request)).await.map(drop))
         }
         Command::Rerun { id: workflow_id, from: task, input } => {
             let input = input::optional_payload(input.as_deref())?;
             let request = RerunWorkflowRequest { workflow_id, task, input };
-            ("running again", workflows.rerun_workflow(call(request)).await.map(drop))
+            (
+                ["not run again", "running again"],
+                workflows.rerun_workflow(call(request)).await.map(drop),
+            )
         }
         Command::Skip { id: workflow_id, task, with, reason } => {
             let output = input::optional_payload(with.as_deref())?;
             let request = SkipTaskRequest { workflow_id, task, output, reason };
-            ("skipped", workflows.skip_task(call(request)).await.map(drop))
+            let words = ["not changed: the task was not skipped", "skipped"];
+            (words, workflows.skip_task(call(request)).await.map(drop))
         }
         Command::Signal { id: workflow_id, event } => {
             let event: CloudEvent = event.into_event()?;
@@ -183,8 +194,8 @@ async fn steer(client: &Client, command: Command) -> Result<(), Error> {
         // The others are executed before.
         _ => return Ok(()),
     };
-    result.map_err(|status| client.refused(format!("the workflow was not {what}"), status))?;
-    client.done(what)
+    result.map_err(|status| client.refused(format!("the workflow was {not}"), status))?;
+    client.done(done)
 }
 
 fn signalled(output: Output, consumed: bool) -> Result<(), Error> {
@@ -255,6 +266,9 @@ async fn list(client: &Client, arguments: List) -> Result<(), Error> {
         }
     }
     workflows.truncate(arguments.limit);
+    if client.output.is_json() {
+        return client.output.document(&workflow_view::list(&Mapping::new()?, &workflows)?);
+    }
     client.show_list(&workflows, "no such workflows", workflow_view::table)
 }
 

@@ -40,6 +40,17 @@ pub(super) fn table(workflows: &[Workflow]) -> Table {
     table
 }
 
+/// Many workflows as JSON, without what only one alone has.
+pub(super) fn list(mapping: &message::Mapping, workflows: &[Workflow]) -> Result<Document, Error> {
+    let documents = workflows.iter().map(|workflow| {
+        let mut document = mapping.document(workflow)?;
+        drop(document.take("tasks"));
+        drop(document.take("historyLength"));
+        Ok(document)
+    });
+    Ok(Document::List(documents.collect::<Result<_, Error>>()?))
+}
+
 /// One workflow with its tasks.
 pub(super) fn show(client: &Client, workflow: &Workflow) -> Result<(), Error> {
     let output = client.output;
@@ -58,7 +69,9 @@ pub(super) fn show(client: &Client, workflow: &Workflow) -> Result<(), Error> {
     }
     if let Some(error) = &workflow.error {
         line("error", &output.paint(Style::Bad, &story::error(Some(error))))?;
-        line("at", &error.instance)?;
+        if !error.instance.is_empty() {
+            line("at", &error.instance)?;
+        }
     }
     for (label, payload) in [("input", &workflow.input), ("output", &workflow.output)] {
         if let Some(payload) = payload {
@@ -129,6 +142,15 @@ mod tests {
     use prost_types::Timestamp;
 
     use super::*;
+
+    #[test]
+    fn a_list_has_nothing_that_is_not_known() {
+        let workflow = Workflow { id: "0198".into(), ..Workflow::default() };
+        let mapping = message::Mapping::new().unwrap();
+        let text = list(&mapping, &[workflow]).unwrap().line();
+        assert!(text.contains("\"id\":\"0198\""), "{text}");
+        assert!(!text.contains("historyLength") && !text.contains("tasks"), "{text}");
+    }
 
     #[test]
     fn the_result_of_a_run_has_its_five_members_in_order() {

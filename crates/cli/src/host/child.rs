@@ -65,16 +65,16 @@ pub(super) async fn supervise(
         if stop.is_cancelled() {
             break;
         }
-        let Some(ended) = ended else {
-            // It was drained: somebody wants it gone.
-            tracing::info!(worker = plan.id, "worker process left");
-            stop.cancelled().await;
-            break;
-        };
         if born.elapsed() > Duration::from_millis(SETTLED_MS) {
             pause_ms = plan.restart_ms;
         }
-        tracing::warn!(worker = plan.id, ended, pause_ms, "worker process ended, starting again");
+        match ended {
+            // It was drained, and has handed back what it had: the next life takes on new work.
+            None => tracing::info!(worker = plan.id, pause_ms, "worker left, starting again"),
+            Some(ended) => {
+                tracing::warn!(worker = plan.id, ended, pause_ms, "worker ended, starting again");
+            }
+        }
         let pause = tokio::time::sleep(Duration::from_millis(pause_ms));
         let _stopped = stop.run_until_cancelled(pause).await;
         pause_ms = (pause_ms * 2).min(RESTART_MS_MAX);
@@ -181,6 +181,16 @@ mod tests {
         stop.cancel();
         supervised.await.unwrap().unwrap();
         assert_eq!(life.borrow().pid, None);
+    }
+
+    #[tokio::test]
+    async fn a_child_that_leaves_in_good_order_is_started_again_too() {
+        let (sender, mut life) = watch::channel(Life::default());
+        let stop = CancellationToken::new();
+        let supervised = tokio::spawn(supervise(plan("exit 0"), sender, stop.clone()));
+        until(&mut life, |life| life.starts == 2).await;
+        stop.cancel();
+        supervised.await.unwrap().unwrap();
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use futures_util::FutureExt;
 use planaria_runtime::Deps;
 use planaria_runtime::config::Source;
 use planaria_runtime::shutdown;
@@ -110,6 +111,12 @@ async fn serve(
     };
     let deps = Deps { address, tracer, ..settings.deps(settings.directory()?, data_dir, stop)? };
     let built = (service.build)(source, deps).await?;
-    output.line(&format!("{} at {}", service.name, listeners::uri(&listener)?))?;
-    (built.serve)(Sockets { listener, admin, limits: settings.server }).await
+    let uri = listeners::uri(&listener)?;
+    let mut served = (built.serve)(Sockets { listener, admin, limits: settings.server });
+    // What refuses to serve there does so at once, and then nothing is said to be there.
+    if let Some(ended) = (&mut served).now_or_never() {
+        return ended;
+    }
+    output.line(&format!("{} at {uri}", service.name))?;
+    served.await
 }

@@ -341,7 +341,10 @@ impl Api {
         let digest = key.as_ref().map(|_| {
             let mut digest = Sha256::new();
             digest.update(definition.row.digest.as_bytes());
-            digest.update(input.as_bytes());
+            // The same document however it is laid out.
+            let mut document = input.to_value();
+            document.sort_all_objects();
+            digest.update(document.to_string());
             digest.finalize().to_vec()
         });
         Ok(StartRequest { definition, input, idempotency_key: key, digest, trace_parent })

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use planaria_proto::types::v1::Phase;
+use planaria_proto::types::v1::{Payload, Phase};
 use planaria_proto::workflow::v1::list_workflows_request::Filter;
 use planaria_proto::workflow::v1::*;
 use serde_json::{Value, json};
@@ -42,6 +42,22 @@ async fn a_run_answers_the_output_and_a_start_answers_at_once() {
     let workflow = world.get(&id).await;
     assert_eq!(workflow.tasks[0].phase(), Phase::Completed);
     assert_eq!(workflow.history_length, world.history(&id).await.len() as u64);
+}
+
+#[tokio::test]
+async fn an_input_is_the_same_however_it_is_laid_out() {
+    let world = World::new().await;
+    world.publish("set", "- set: { set: { a: 1 } }").await;
+    let mut answers = Vec::new();
+    for text in [r#"{"a":1,"b":[true,"x"]}"#, r#" { "b": [ true, "\u0078" ], "a": 1 } "#] {
+        let input = Payload { content_type: String::new(), data: text.into() };
+        let start = WorkflowStart { input: Some(input), ..keyed("set", json!({}), "order-1") };
+        let request = StartWorkflowRequest { start: Some(start) };
+        answers
+            .push(world.workflows().start_workflow(request).await.expect("started").into_inner());
+    }
+    assert_eq!(answers[0].workflow_id, answers[1].workflow_id);
+    assert_eq!((answers[0].existed, answers[1].existed), (false, true));
 }
 
 #[tokio::test]
