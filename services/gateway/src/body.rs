@@ -51,6 +51,7 @@ impl http_body::Body for RequestBody {
 
 /// What a client gets.
 #[derive(Debug, Default)]
+#[expect(clippy::large_enum_variant, reason = "the large one is what nearly all answers are")]
 pub(crate) enum Body {
     #[default]
     Empty,

@@ -10,6 +10,8 @@
 //! What this crate does not do: it retries nothing that may have been received, and knows no
 //! message of the contract but those about API keys.
 
+#![allow(clippy::duplicate_mod, reason = "what both databases are asked is compiled for each")]
+
 mod access;
 mod body;
 mod client;

@@ -68,7 +68,7 @@ async fn poison_is_quarantined_and_can_be_redriven() {
     let healing = ask::until("the quarantine is recorded", recorded).await;
     assert_eq!((&healing.workflow_id, &healing.task), (&id, &letter.task));
 
-    let request = RedriveDeadLettersRequest { ids: vec![letter.id.clone()] };
+    let request = RedriveDeadLettersRequest { ids: vec![letter.id.clone()], input: None };
     let redriven =
         ask::ask(async || client.retry_service().redrive_dead_letters(request.clone()).await);
     let outcome = redriven.await.outcomes.swap_remove(0);

@@ -155,7 +155,7 @@ pub(crate) fn is_only_for<T>(request: &Request<T>) -> Option<String> {
 pub(crate) fn streamed<T: Send + 'static>(
     response: Response<tonic::Streaming<T>>,
 ) -> Response<Streamed<T>> {
-    response.map(|stream| stream.boxed())
+    response.map(StreamExt::boxed)
 }
 
 /// The engine of a shard; if another orchestrator has it, the function returns that one's answer.

@@ -205,10 +205,10 @@ impl Keeper {
                 };
                 asked || rows.iter().any(silent)
             };
-            if !waiting || begun.elapsed() > lease * 2 {
-                if let Some(row) = self.registry.create(&self.holder).await? {
-                    return Ok(row);
-                }
+            if (!waiting || begun.elapsed() > lease * 2)
+                && let Some(row) = self.registry.create(&self.holder).await?
+            {
+                return Ok(row);
             }
             sleep(Duration::from_millis(self.config.shard_poll_ms.clamp(1, 100))).await;
         }
