@@ -109,7 +109,9 @@ async fn a_key_is_answered_from_what_is_kept() {
 
 /// Whether calls that steer are answered at once.
 async fn at_once<T>(what: &str, call: impl Future<Output = T>) -> T {
-    tokio::time::timeout(AT_ONCE, call).await.unwrap_or_else(|_| panic!("{what} is not answered"))
+    let answered = tokio::time::timeout(AT_ONCE, call).await;
+    assert!(answered.is_ok(), "{what} is not answered");
+    answered.expect("it was answered")
 }
 
 async fn an_endless_loop_is_seen_and_steered() {

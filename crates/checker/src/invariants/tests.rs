@@ -211,7 +211,7 @@ fn every_broken_promise_is_found() {
                 if let Event::TaskCompleted(completed) = &mut events[4].1 {
                     completed.execution = execution(2, "worker-1");
                 }
-            })
+            });
         }),
         ("8", |e| e.ledger.push(entry(100_460, "start", "worker-3", 3))),
         ("9", |e| with(e, |events| events.insert(5, events[4].clone()))),
@@ -232,7 +232,7 @@ fn every_broken_promise_is_found() {
                 if let Event::AttemptFailed(failed) = &mut events[2].1 {
                     failed.failure = 2;
                 }
-            })
+            });
         }),
         ("30", |e| e.database.as_mut().unwrap().logs[0].3 = 8),
     ];

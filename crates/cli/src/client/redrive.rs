@@ -171,7 +171,8 @@ fn ago(text: &str) -> Result<Duration, String> {
 }
 
 fn before_now(ago: Duration) -> Timestamp {
-    let at = std::time::SystemTime::now().checked_sub(ago);
+    let now = Duration::from_millis(planaria_runtime::clock::now_ms());
+    let at = std::time::SystemTime::UNIX_EPOCH.checked_add(now.saturating_sub(ago));
     at.unwrap_or(std::time::SystemTime::UNIX_EPOCH).into()
 }
 

@@ -3,9 +3,9 @@
 use planaria_fake_mesh::{attempt_failed, record_at, workflow_events};
 use planaria_proto::retry::v1::retry_gate_service_client::RetryGateServiceClient;
 use planaria_proto::retry::v1::{
-    Breaker, BreakerKey, BreakerPhase, Gate, ListBreakerChangesRequest, ListBreakersRequest,
-    ListRetriesRequest, ResetBreakerRequest, TakeProbesRequest, WatchGatesRequest,
-    WatchGatesResponse,
+    Breaker, BreakerChange, BreakerKey, BreakerPhase, Gate, ListBreakerChangesRequest,
+    ListBreakersRequest, ListRetriesRequest, ResetBreakerRequest, TakeProbesRequest,
+    WatchGatesRequest, WatchGatesResponse,
 };
 use planaria_proto::workflow::v1::history_event::Event;
 use planaria_proto::workflow::v1::{Execution, TaskCompleted};
@@ -138,7 +138,7 @@ async fn a_breaker_opens_survives_a_kill_and_closes_when_its_probes_are_answered
     answer(&scene, 4);
     told(&mut stream, BreakerPhase::Closed).await;
     let changes = client.list_breaker_changes(ListBreakerChangesRequest::default()).await.unwrap();
-    let became: Vec<_> = changes.into_inner().changes.iter().map(|change| change.to()).collect();
+    let became: Vec<_> = changes.into_inner().changes.iter().map(BreakerChange::to).collect();
     let (closed, open, half) = (BreakerPhase::Closed, BreakerPhase::Open, BreakerPhase::HalfOpen);
     assert_eq!(became, [closed, half, open, closed, open]);
 }

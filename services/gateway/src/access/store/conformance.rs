@@ -50,7 +50,7 @@ pub(crate) async fn a_key_is_kept_as_it_was_made(store: &dyn KeyStore) {
     assert_eq!(store.keys().await.unwrap(), []);
     let key = key("a", "shop");
     add(store, &key).await;
-    assert_eq!(store.keys().await.unwrap(), [key.clone()]);
+    assert_eq!(store.keys().await.unwrap(), std::slice::from_ref(&key));
     assert!(store.create(&key, 100, 2_000).await.is_err(), "an id is given once");
 }
 
