@@ -115,7 +115,8 @@ fn build_gateway(source: Source, deps: Deps) -> Later<Result<Built, Error>> {
     Box::pin(async move {
         let config = source.section(planaria_gateway::NAME)?;
         let deps = signing(&deps, planaria_gateway::NAME);
-        let door = planaria_gateway::build(config, deps).await.map_err(failed(planaria_gateway::NAME))?;
+        let door =
+            planaria_gateway::build(config, deps).await.map_err(failed(planaria_gateway::NAME))?;
         Ok(Built {
             health: door.health.clone(),
             metrics: door.metrics.clone(),
