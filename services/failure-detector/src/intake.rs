@@ -93,7 +93,8 @@ impl Intake {
     ) -> Result<(), Error> {
         limits::check(request, &self.config)?;
         // Merging is for one session; a change of sessions within the spacing is no worker's way.
-        let other = waiting.is_some_and(|waiting| waiting.worker_id != self.scope.worker(&request.worker_id));
+        let other = waiting
+            .is_some_and(|waiting| waiting.worker_id != self.scope.worker(&request.worker_id));
         if other {
             let fault = "must not change within a stream".to_owned();
             return Err(Error::HeartbeatInvalid(vec![("worker_id".into(), fault)]));

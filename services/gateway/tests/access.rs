@@ -38,7 +38,9 @@ fn denied(code: Code, reason: &str) -> (Code, String) {
 }
 
 /// A guarded gateway before a service that tells who calls, whatever the service is.
-async fn before_teller(config: Config) -> (Running<()>, Running<Result<(), planaria_gateway::Error>>) {
+async fn before_teller(
+    config: Config,
+) -> (Running<()>, Running<Result<(), planaria_gateway::Error>>) {
     let teller = teller().await;
     let mut names: Vec<&str> = PUBLIC.iter().map(|(_, name)| *name).collect();
     names.sort_unstable();

@@ -38,11 +38,8 @@ impl Identity {
         now_ms: u64,
         skew_ms_max: u64,
     ) -> Result<Self, Refused> {
-        let (said, mac) = header
-            .to_str()
-            .ok()
-            .and_then(|text| text.rsplit_once(':'))
-            .ok_or(Refused::Invalid)?;
+        let (said, mac) =
+            header.to_str().ok().and_then(|text| text.rsplit_once(':')).ok_or(Refused::Invalid)?;
         let mut given = [0; MAC_BYTES];
         match URL_SAFE_NO_PAD.decode_slice(mac, &mut given) {
             Ok(MAC_BYTES) if secret.verifies(PURPOSE, said, &given) => {}

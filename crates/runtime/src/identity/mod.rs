@@ -162,8 +162,7 @@ mod tests {
         ] {
             let identity = Identity::new("key", "shop", role);
             let all = [Reader, Operator, Worker, Admin, Service];
-            let allowed: Vec<Role> =
-                all.into_iter().filter(|least| identity.may(*least)).collect();
+            let allowed: Vec<Role> = all.into_iter().filter(|least| identity.may(*least)).collect();
             assert_eq!(allowed, may, "{role:?}");
             assert_eq!(Role::parse(role.name()), Some(role));
         }

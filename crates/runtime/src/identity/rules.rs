@@ -27,12 +27,7 @@ const UNKNOWN: Rule = mesh_wide(Admin);
 
 /// By service and method.
 pub const RULES: &[(&str, &[(&str, Rule)])] = &[
-    (
-        "planaria.failure_detector.v1.EvidenceService",
-        &[
-            ("ForgetSession", mesh_wide(Service)),
-        ],
-    ),
+    ("planaria.failure_detector.v1.EvidenceService", &[("ForgetSession", mesh_wide(Service))]),
     (
         "planaria.failure_detector.v1.FailureDetectorService",
         &[

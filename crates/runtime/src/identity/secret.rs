@@ -36,11 +36,7 @@ pub struct MeshSettings {
 
 impl Default for MeshSettings {
     fn default() -> Self {
-        Self {
-            secret: String::new(),
-            secret_file: PathBuf::new(),
-            clock_skew_ms_max: 30_000,
-        }
+        Self { secret: String::new(), secret_file: PathBuf::new(), clock_skew_ms_max: 30_000 }
     }
 }
 

@@ -10,8 +10,8 @@ use tonic::{Code, Request, Status};
 
 use super::core::{Core, Session};
 use crate::backoff::Backoff;
-use crate::error::{INCARNATION_SUPERSEDED, SESSION_INVALID, SESSION_NOT_FOUND, has_reason};
 use crate::channel::Channel;
+use crate::error::{INCARNATION_SUPERSEDED, SESSION_INVALID, SESSION_NOT_FOUND, has_reason};
 use crate::{Error, clock};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(3);

@@ -3,10 +3,10 @@
 #[path = "store/keys.rs"]
 mod keys;
 
+use planaria_store::postgres::retried;
 use planaria_store::{
     Migration, PostgresPlan, PostgresSchema, PostgresSession, PostgresStore, postgres,
 };
-use planaria_store::postgres::retried;
 use sqlx::postgres::PgRow as Row;
 
 use super::KeyStore;

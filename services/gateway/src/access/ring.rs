@@ -78,7 +78,8 @@ impl Ring {
     /// Whether there is any key that opens anything.
     pub(crate) fn is_empty(&self) -> bool {
         let now_ms = now_ms();
-        let good = |held: &Held| held.key.revoked_at_ms.is_none() && held.key.expires_at_ms > now_ms;
+        let good =
+            |held: &Held| held.key.revoked_at_ms.is_none() && held.key.expires_at_ms > now_ms;
         !self.snapshot().keys.values().any(good)
     }
 

@@ -7,10 +7,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use planaria_runtime::Directory;
 use tokio::time::Instant;
 
-use crate::{NAME, UpstreamLimits};
 use crate::client::Client;
 use crate::refusal::Refusal;
 use crate::routes::{Method, PUBLIC};
+use crate::{NAME, UpstreamLimits};
 
 mod connection;
 mod dialer;

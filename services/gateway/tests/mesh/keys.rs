@@ -11,9 +11,9 @@ use planaria_runtime::identity::HEADER;
 use prost::Message;
 use prost_types::FileDescriptorSet;
 use tonic::metadata::{AsciiMetadataValue, MetadataMap};
+use tonic::service::Interceptor;
 use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
-use tonic::service::Interceptor;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 

@@ -213,10 +213,7 @@ impl MonitoringService for Fake {
         Err(Status::with_error_details(tonic::Code::NotFound, text, details))
     }
 
-    async fn get_series(
-        &self,
-        _request: Request<GetSeriesRequest>,
-    ) -> Answer<GetSeriesResponse> {
+    async fn get_series(&self, _request: Request<GetSeriesRequest>) -> Answer<GetSeriesResponse> {
         Ok(Response::new(Default::default()))
     }
 
