@@ -31,12 +31,12 @@ const SEQUENCE_BITS: u32 = 40;
 
 /// The same questions for both databases, in the words that both understand.
 macro_rules! questions {
-    ($connection:expr, $schema:expr) => {{
+    ($connection:expr, $schema:expr, $id:expr) => {{
         let connection = $connection;
         let schema: &str = $schema;
         let ask = |what: &str| what.replace("@", schema);
-        let keys = ask("SELECT id, idempotency_key FROM @workflows");
-        let rows: Vec<(Vec<u8>, Option<String>)> =
+        let keys = ask(&format!("SELECT {}, idempotency_key FROM @workflows", $id));
+        let rows: Vec<(String, Option<String>)> =
             sqlx::query_as(sqlx::AssertSqlSafe(keys)).fetch_all(&mut *connection).await?;
         let mut database = Database::default();
         for (id, key) in rows {
@@ -73,18 +73,18 @@ impl Database {
     pub(crate) async fn read(meta: &Value) -> Result<Self, Error> {
         if let Some(url) = meta["database"].as_str() {
             let mut connection = PgConnection::connect(url).await?;
-            return questions!(&mut connection, "orchestrator.");
+            return questions!(&mut connection, "orchestrator.", "CAST(id AS TEXT)");
         }
         let folder = meta["data"].as_str().ok_or("no folder of files")?;
         let url = format!("sqlite://{folder}/orchestrator.db?mode=ro");
         let mut connection = SqliteConnection::connect(&url).await?;
-        questions!(&mut connection, "")
+        questions!(&mut connection, "", "lower(hex(id))")
     }
 }
 
-/// As it is written in the contract.
-fn uuid(bytes: &[u8]) -> String {
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+/// As it is written in the contract, with or without its dashes.
+fn uuid(text: &str) -> String {
+    let hex: String = text.chars().filter(|c| *c != '-').collect();
     let parts = [0..8, 8..12, 12..16, 16..20, 20..32];
     parts.map(|part| hex.get(part).unwrap_or_default()).join("-")
 }

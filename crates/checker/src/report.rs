@@ -64,14 +64,45 @@ pub(crate) fn of(evidence: &Evidence) -> Value {
     let findings = invariants::all(evidence);
     let broken = findings.iter().filter(|finding| finding.holds() == Some(false)).count();
     let doubts = doubts(evidence, &findings);
+    let figures = figures::of(evidence);
     json!({
+        "targets": targets(&figures),
         "valid": doubts.is_empty(),
         "holds": broken == 0,
         "why": if doubts.is_empty() { format!("{broken} invariants are broken") }
                else { doubts.join("; ") },
         "invariants": findings.iter().map(Finding::json).collect::<Vec<_>>(),
-        "figures": figures::of(evidence),
+        "figures": figures,
     })
+}
+
+/// What is aimed at; a busy machine may miss a time without a promise being broken.
+fn targets(figures: &Value) -> Value {
+    let most = |name: &str, part: &str, limit_ms: u64| {
+        let value = figures[name][part].as_u64();
+        json!({
+            "name": format!("{name}, {part}"),
+            "limit": limit_ms,
+            "measured": value,
+            "met": value.map(|value| value <= limit_ms),
+        })
+    };
+    let success = figures["client_success_percent"].as_f64();
+    json!([
+        {
+            "name": "client calls that succeed outside of PostgreSQL's outages, percent",
+            "limit": 99.9,
+            "measured": success,
+            "met": success.map(|success| success >= 99.9),
+        },
+        most("worker kill, alone: runs elsewhere, ms", "p50", 300),
+        most("worker kill, alone: runs elsewhere, ms", "p99", 1_000),
+        most("worker abort, alone: runs elsewhere, ms", "p99", 1_000),
+        most("worker stop, alone: runs elsewhere, ms", "p99", 4_000),
+        most("worker blackhole, alone: runs elsewhere, ms", "p99", 4_000),
+        most("orchestrator kill: results committed, ms", "p99", 3_000),
+        most("postgres back: steady after, ms", "max", 5_000),
+    ])
 }
 
 /// What makes the run prove nothing.

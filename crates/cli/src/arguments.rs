@@ -4,13 +4,10 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::client::{self, Client};
+use crate::client::{self, Client, Gateway};
 use crate::error::{FAILED, NOT_RUN};
 use crate::output::{Format, Output};
 use crate::{Error, bench, demo, host};
-
-/// Where a mesh answers that was started without further words.
-const ADDRESS: &str = "http://127.0.0.1:8080";
 
 /// A self-healing workflow engine.
 #[derive(Debug, Parser)]
@@ -29,6 +26,10 @@ struct Global {
     #[arg(long, global = true, env = "PLANARIA_ADDR", value_name = "URL")]
     #[arg(help_heading = "Everywhere")]
     addr: Option<String>,
+    /// The API key that is shown there; better in the variable, where no list of processes has it
+    #[arg(long, global = true, env = client::API_KEY, hide_env_values = true)]
+    #[arg(value_name = "KEY", help_heading = "Everywhere")]
+    api_key: Option<String>,
     /// Tables for people or JSON for programs
     #[arg(long, short, global = true, value_enum, default_value_t = Format::Table)]
     #[arg(value_name = "FORMAT", help_heading = "Everywhere")]
@@ -81,6 +82,9 @@ enum Command {
     /// Post events to URLs, and see what became of each
     #[command(subcommand)]
     Webhook(client::webhook::Command),
+    /// Make, show and revoke API keys
+    #[command(subcommand)]
+    ApiKey(client::api_key::Command),
     /// How the mesh is
     Status,
     /// What was counted over time
@@ -105,7 +109,9 @@ pub(crate) fn run() -> ExitCode {
     };
     let plain = arguments.global.no_color.is_some_and(|value| !value.is_empty());
     let output = Output::new(arguments.global.output, plain);
-    let Err(error) = dispatch(arguments.command, arguments.global.addr, output) else {
+    let Global { addr, api_key, .. } = arguments.global;
+    let gateway = Gateway { address: addr, api_key };
+    let Err(error) = dispatch(arguments.command, gateway, output) else {
         return ExitCode::SUCCESS;
     };
     if error.is_closed_pipe() {
@@ -128,20 +134,20 @@ fn refuse(error: &clap::Error) -> ExitCode {
     ExitCode::from(if is_run { NOT_RUN } else { FAILED })
 }
 
-fn dispatch(command: Command, address: Option<String>, output: Output) -> Result<(), Error> {
+fn dispatch(command: Command, gateway: Gateway, output: Output) -> Result<(), Error> {
     let command = match command {
         Command::Up(arguments) => return host::up::execute(arguments, output),
         Command::Serve(arguments) => return host::serve::execute(arguments, output),
         Command::Migrate(arguments) => return host::migrate::execute(&arguments, output),
-        Command::Demo(arguments) => return demo::execute(arguments, address, output),
-        Command::Bench(command) => return bench::execute(command, address, output),
+        Command::Demo(arguments) => return demo::execute(arguments, gateway, output),
+        Command::Bench(command) => return bench::execute(command, gateway, output),
         Command::Completions { shell } => return completions(shell, output),
         command => command,
     };
     // The commands of a client wait for one answer at a time: one thread is enough.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let client = Client::open(address.as_deref().unwrap_or(ADDRESS), output)?;
+        let client = Client::open(&gateway, output)?;
         match command {
             Command::Run(arguments) => client::run::execute(&client, arguments).await,
             Command::Apply(arguments) => client::definition::apply(&client, &arguments).await,
@@ -155,6 +161,7 @@ fn dispatch(command: Command, address: Option<String>, output: Output) -> Result
             Command::Healing(command) => client::healing::execute(&client, command).await,
             Command::Event(command) => client::event::execute(&client, command).await,
             Command::Webhook(command) => client::webhook::execute(&client, command).await,
+            Command::ApiKey(command) => client::api_key::execute(&client, command).await,
             Command::Status => client::status::execute(&client).await,
             Command::Series(arguments) => client::series::execute(&client, arguments).await,
             Command::Health => client::health::execute(&client).await,

@@ -150,6 +150,13 @@ fn advice_for(status: &Status) -> Option<String> {
         "WORKER_NOT_FOUND" => "list the workers with `planaria worker list`",
         "RETRY_NOT_FOUND" => "list what waits with `planaria retry list`",
         "DEAD_LETTER_NOT_FOUND" => "list them with `planaria dead-letter list`",
+        "API_KEY_MISSING" => "show a key with PLANARIA_API_KEY or --api-key",
+        "API_KEY_INVALID" | "API_KEY_EXPIRED" | "API_KEY_REVOKED" | "API_KEY_ENDED" => {
+            "ask an administrator for another: `planaria api-key create`"
+        }
+        "API_KEY_NOT_FOUND" => "list them with `planaria api-key list`",
+        "ROLE_INSUFFICIENT" => "use a key of the role that is needed",
+        "NAMESPACE_INSUFFICIENT" => "use a key for all namespaces (`*`)",
         "CURSOR_TOO_OLD" => "start again from the oldest event kept: --from start",
         _ => return None,
     };

@@ -13,6 +13,7 @@ use planaria_kernel::liveness::Loss;
 use planaria_proto::failure_detector::v1::failure_detector_service_server::*;
 use planaria_proto::failure_detector::v1::*;
 use planaria_runtime::Service;
+use planaria_runtime::identity::{HEADER, Secret, Signer};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -99,7 +100,8 @@ async fn open(address: std::net::SocketAddr, hop: bool) -> Raw {
     let path = "planaria.failure_detector.v1.FailureDetectorService/Heartbeat";
     let mut request = http::Request::post(format!("http://{address}/{path}"))
         .header("content-type", "application/grpc")
-        .header("te", "trailers");
+        .header("te", "trailers")
+        .header(HEADER, Signer::for_service(Secret::default(), "gateway").header().unwrap());
     if hop {
         request = request.header("planaria-hop", "gateway");
     }

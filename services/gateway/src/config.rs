@@ -37,6 +37,9 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     /// One message of a request; a longer one is refused before it is read.
     pub message_bytes_max: u32,
+    /// A request of one message must have arrived within this; calls with a stream of messages
+    /// may take their time.
+    pub request_ms_max: u64,
     /// Calls and streams under way, over all connections.
     pub calls_max: usize,
     /// How long calls may take to end after the stop; then they are cut. Streams are cut at once.
@@ -63,6 +66,7 @@ impl Default for Config {
             store: SqliteSettings::default(),
             cors_origins: Vec::new(),
             message_bytes_max: 4 * 1024 * 1024,
+            request_ms_max: 30_000,
             calls_max: 20_000,
             drain_ms: 5_000,
             listener: ListenerLimits::default(),

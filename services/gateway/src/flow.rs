@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use h2::{Reason, SendStream};
 use http_body::Body;
+use tokio::time::{Duration, Sleep};
 
 use crate::body::RequestBody;
 use crate::meter::Meter;
@@ -17,13 +18,17 @@ pub(crate) struct Inflow {
     body: RequestBody,
     meter: Meter,
     bytes_max: u32,
+    /// A request of one message must have arrived within this.
+    ms_max: Option<u64>,
+    /// Runs from the first time that it is waited for.
+    due: Option<Pin<Box<Sleep>>>,
     ended: bool,
 }
 
 impl Inflow {
-    pub(crate) fn new(body: RequestBody, bytes_max: u32) -> Self {
+    pub(crate) fn new(body: RequestBody, bytes_max: u32, ms_max: Option<u64>) -> Self {
         let ended = body.is_end_stream();
-        Self { body, meter: Meter::new(bytes_max), bytes_max, ended }
+        Self { body, meter: Meter::new(bytes_max), bytes_max, ms_max, due: None, ended }
     }
 
     /// Nothing more will come.
@@ -37,7 +42,10 @@ impl Inflow {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Refusal>>> {
         while !self.ended {
-            let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(context)?) else {
+            let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context)? else {
+                return self.poll_due(context).map(|refusal| Some(Err(refusal)));
+            };
+            let Some(frame) = frame else {
                 self.ended = true;
                 break;
             };
@@ -53,6 +61,14 @@ impl Inflow {
             }
         }
         Poll::Ready(None)
+    }
+
+    /// Ready when the rest of the request comes too late.
+    fn poll_due(&mut self, context: &mut Context<'_>) -> Poll<Refusal> {
+        let Some(ms_max) = self.ms_max else { return Poll::Pending };
+        let sleep = || Box::pin(tokio::time::sleep(Duration::from_millis(ms_max)));
+        ready!(self.due.get_or_insert_with(sleep).as_mut().poll(context));
+        Poll::Ready(Refusal::TooSlow { ms_max })
     }
 }
 

@@ -40,7 +40,8 @@ pub(crate) async fn forward(
     let mut counted = client.begin()?;
     method.calls.inc();
     counted.watch(&mut parts);
-    let mut inflow = Inflow::new(body, gateway.config.message_bytes_max);
+    let ms_max = (!method.client_streaming).then_some(gateway.config.request_ms_max);
+    let mut inflow = Inflow::new(body, gateway.config.message_bytes_max, ms_max);
     // Whoever sends one message sends it before anything is answered. It is awaited here, so that
     // a message that is too long never reaches a service.
     let first = if method.client_streaming { None } else { first(&mut inflow).await? };

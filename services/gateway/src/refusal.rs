@@ -22,6 +22,8 @@ pub(crate) enum Refusal {
     UpstreamReset { service: &'static str, reason: h2::Reason },
     /// A message of the request is longer than the limit.
     MessageTooLarge { bytes: u64, bytes_max: u32 },
+    /// The request did not arrive in time.
+    TooSlow { ms_max: u64 },
     /// Too much is under way, here or at the service.
     Overloaded { what: &'static str, max: usize },
     /// The caller may not come in.
@@ -58,6 +60,7 @@ impl Refusal {
             Self::UpstreamUnavailable { .. } => "UPSTREAM_UNAVAILABLE",
             Self::UpstreamReset { .. } => "UPSTREAM_RESET",
             Self::MessageTooLarge { .. } => "MESSAGE_TOO_LARGE",
+            Self::TooSlow { .. } => "REQUEST_TOO_SLOW",
             Self::Overloaded { .. } => "GATEWAY_OVERLOADED",
             Self::Denied(denied) => denied.reason(),
             Self::Draining => "GATEWAY_DRAINING",
@@ -78,6 +81,7 @@ impl Refusal {
             },
             Self::Denied(denied) => denied.status(DOMAIN).code(),
             Self::MessageTooLarge { .. } | Self::Overloaded { .. } => Code::ResourceExhausted,
+            Self::TooSlow { .. } => Code::DeadlineExceeded,
             Self::ClientGone => Code::Cancelled,
             Self::Malformed { .. } => Code::InvalidArgument,
         }
@@ -95,6 +99,7 @@ impl Refusal {
             Self::MessageTooLarge { bytes, bytes_max } => {
                 format!("a message of {bytes} bytes is longer than the limit of {bytes_max}")
             }
+            Self::TooSlow { ms_max } => format!("the request did not arrive within {ms_max} ms"),
             Self::Overloaded { what, max } => format!("too many {what}: the limit is {max}"),
             Self::Denied(denied) => denied.to_string(),
             Self::Draining => "this gateway stops; connect again".into(),

@@ -9,10 +9,10 @@ use std::net::SocketAddr;
 
 use engine::Engine;
 use planaria_proto::task::v1::result::Outcome;
+use planaria_proto::worker::v1::worker_service_client::WorkerServiceClient;
 use planaria_proto::worker::v1::{DescribeWorkerRequest, DrainRequest};
 use planaria_runtime::service::Deps;
 use planaria_runtime::{ClientLimits, Directory, ServerLimits};
-use planaria_sdk::Client;
 use planaria_worker::{Config, Error, build};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -97,8 +97,9 @@ async fn it_describes_itself_and_leaves_when_it_is_asked_to() {
             state.beats.last().is_some_and(|(_, beat)| beat.attempts.len() == 1)
         })
         .await;
-    let mut client =
-        Client::connect(&format!("http://{}", served.address)).unwrap().worker_service();
+    let directory = Directory::new(ClientLimits::default());
+    let channel = directory.connect(&format!("http://{}", served.address)).unwrap();
+    let mut client = WorkerServiceClient::new(channel);
     let described = client.describe_worker(DescribeWorkerRequest {}).await.unwrap().into_inner();
     assert_eq!(
         (described.worker_id.as_str(), described.session_id.as_str()),

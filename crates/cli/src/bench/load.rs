@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{Arguments, FUNCTION, STEPS};
 use crate::Error;
-use crate::client::{Client, call};
+use crate::client::{Client, Gateway, call};
 use crate::output::Output;
 
 /// After a failed call, so that a mesh in trouble is not hammered.
@@ -77,7 +77,7 @@ pub(super) async fn publish(client: &Client) -> Result<(), Error> {
 
 /// Runs the load from `start`; what ends between warm-up and end counts.
 pub(super) async fn run(
-    gateway: &str,
+    gateway: &Gateway,
     plan: &Plan,
     start: Instant,
     output: Output,

@@ -7,7 +7,7 @@ use super::load::{self, Outcome, Plan};
 use super::mesh::Mesh;
 use super::{Arguments, STEPS, process};
 use crate::Error;
-use crate::client::Client;
+use crate::client::{Client, Gateway};
 use crate::error::FAILED;
 use crate::output::Output;
 use crate::output::document::Document;
@@ -25,10 +25,10 @@ struct Reading {
 pub(super) async fn run(
     arguments: Arguments,
     plan: Plan,
-    address: Option<String>,
+    gateway: Gateway,
     output: Output,
 ) -> Result<(), Error> {
-    let mesh = Mesh::start(&arguments, address, output).await?;
+    let mesh = Mesh::start(&arguments, gateway, output).await?;
     load::publish(&Client::open(&mesh.gateway, output)?).await?;
     output.note(&format!(
         "{} open at a time over {} connections, {:?} after {:?} of warm-up",

@@ -8,7 +8,7 @@ use tokio::time::{Duration, Instant};
 use super::Arguments;
 use super::process::Process;
 use crate::Error;
-use crate::client::{Client, worker};
+use crate::client::{Client, Gateway, worker};
 use crate::output::Output;
 
 /// How long the workers may take to be there.
@@ -17,7 +17,7 @@ const POLL_MS: u64 = 20;
 
 /// What is measured.
 pub(super) struct Mesh {
-    pub(super) gateway: String,
+    pub(super) gateway: Gateway,
     /// Where its metrics are, if it was started here.
     pub(super) metrics: Option<String>,
     /// The mesh, if it was started here, then the workers.
@@ -32,11 +32,11 @@ impl Mesh {
     /// Starts what is to be started and waits until the workers are there.
     pub(super) async fn start(
         arguments: &Arguments,
-        address: Option<String>,
+        gateway: Gateway,
         output: Output,
     ) -> Result<Self, Error> {
-        let mut mesh = match address {
-            Some(gateway) => Self {
+        let mut mesh = match gateway.address {
+            Some(_) => Self {
                 gateway,
                 metrics: None,
                 processes: Vec::new(),
@@ -51,8 +51,8 @@ impl Mesh {
             let capacity = arguments.worker_capacity.to_string();
             let words = ["bench", "__worker", "--id", &id, "--capacity", &capacity, "--gateway"];
             let mut words: Vec<String> = words.map(str::to_owned).into();
-            words.push(mesh.gateway.clone());
-            mesh.processes.push(Process::start(format!("worker{ordinal}"), &words)?);
+            words.extend(mesh.gateway.address.clone());
+            mesh.processes.push(Process::start(format!("worker{ordinal}"), &words, &mesh.gateway)?);
             ids.push(id);
         }
         wait_for_workers(&Client::open(&mesh.gateway, output)?, &ids).await?;
@@ -84,13 +84,14 @@ impl Mesh {
         if let Some(config) = &arguments.config {
             words.extend(["--config".to_owned(), config.display().to_string()]);
         }
-        let mut process = Process::start("mesh".into(), &words)?;
+        let mut process = Process::start("mesh".into(), &words, &Gateway::default())?;
         let line = process.first_line().await.unwrap_or_default();
         let mut uris = line.split_whitespace().filter(|word| word.starts_with("http://"));
         let uri = |word: &str| word.trim_end_matches([',', ')']).to_owned();
         let Some(gateway) = uris.next().map(uri) else {
             return Err(Error::input("the mesh to be measured did not start", ""));
         };
+        let gateway = Gateway::at(&gateway, None);
         let metrics = uris.next().map(uri);
         let data_dir = Some(data_dir);
         Ok(Self { gateway, metrics, processes: vec![process], data_dir, _temporary: temporary })

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::Error;
+use crate::client::Gateway;
 use crate::output::Output;
 
 /// The function that every task of the load calls, and how many tasks a workflow has.
@@ -84,19 +85,19 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// Measures the mesh at the address, or one that is started for it.
 pub(crate) fn execute(
     command: Command,
-    address: Option<String>,
+    gateway: Gateway,
     output: Output,
 ) -> Result<(), Error> {
     let runtime = crate::host::runtime()?;
     match command {
-        Command::Worker(arguments) => runtime.block_on(worker::run(arguments)),
+        Command::Worker(arguments) => runtime.block_on(worker::run(arguments, gateway.api_key)),
         Command::Throughput { arguments, in_flight, connections } => {
             let load = load::Plan::new(&arguments, in_flight, connections);
-            runtime.block_on(measurement::run(arguments, load, address, output))
+            runtime.block_on(measurement::run(arguments, load, gateway, output))
         }
         Command::Latency { arguments } => {
             let load = load::Plan::new(&arguments, 1, 1);
-            runtime.block_on(measurement::run(arguments, load, address, output))
+            runtime.block_on(measurement::run(arguments, load, gateway, output))
         }
     }
 }

@@ -7,6 +7,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::Error;
+use crate::client::{API_KEY, Gateway};
 
 /// A started process.
 pub(super) struct Process {
@@ -16,11 +17,16 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// This program with other arguments.
-    pub(super) fn start(name: String, arguments: &[String]) -> Result<Self, Error> {
+    /// This program with other arguments, showing the same key.
+    pub(super) fn start(
+        name: String,
+        arguments: &[String],
+        gateway: &Gateway,
+    ) -> Result<Self, Error> {
         let program = std::env::current_exe()?;
         let child = Command::new(&program)
             .args(arguments)
+            .envs(gateway.api_key.iter().map(|key| (API_KEY, key)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

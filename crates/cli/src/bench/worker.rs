@@ -17,8 +17,12 @@ pub(crate) struct Arguments {
 }
 
 /// Works until standard input is closed.
-pub(super) async fn run(arguments: Arguments) -> Result<(), Error> {
-    let worker = Worker::builder(arguments.gateway)
+pub(super) async fn run(arguments: Arguments, api_key: Option<String>) -> Result<(), Error> {
+    let mut worker = Worker::builder(arguments.gateway);
+    if let Some(key) = api_key {
+        worker = worker.api_key(key);
+    }
+    let worker = worker
         .id(arguments.id)
         .capacity(arguments.capacity)
         .raw_function(FUNCTION, "1.0.0", step)

@@ -1,5 +1,6 @@
 //! The commands of clients: each calls the gateway as any other client would.
 
+pub(crate) mod api_key;
 pub(crate) mod breaker;
 pub(crate) mod dead_letter;
 pub(crate) mod definition;
@@ -22,6 +23,7 @@ mod workflow_view;
 use std::time::Duration;
 
 use planaria_proto::failure_detector::v1::failure_detector_service_client as failure_detector;
+use planaria_proto::gateway::v1::access_service_client::AccessServiceClient;
 use planaria_proto::monitoring::v1::monitoring_service_client::MonitoringServiceClient;
 use planaria_proto::notification::v1::notification_service_client::NotificationServiceClient;
 use planaria_proto::retry::v1::retry_service_client::RetryServiceClient;
@@ -44,6 +46,26 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 const RECONNECT_MS_MIN: u64 = 100;
 const RECONNECT_MS_MAX: u64 = 2_000;
 
+/// Where a mesh answers that was started without further words.
+const ADDRESS: &str = "http://127.0.0.1:8080";
+
+/// The variable of the API key.
+pub(crate) const API_KEY: &str = "PLANARIA_API_KEY";
+
+/// Where the mesh answers, and the key to show there, as far as anything was said.
+#[derive(Clone, Default)]
+pub(crate) struct Gateway {
+    pub(crate) address: Option<String>,
+    pub(crate) api_key: Option<String>,
+}
+
+impl Gateway {
+    /// One that is known to be there.
+    pub(crate) fn at(address: &str, api_key: Option<String>) -> Self {
+        Self { address: Some(address.to_owned()), api_key }
+    }
+}
+
 /// The channel to the gateway and the place to print to.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -54,12 +76,18 @@ pub(crate) struct Client {
 
 impl Client {
     /// Connects lazily. Must be called inside a tokio runtime.
-    pub(crate) fn open(address: &str, output: Output) -> Result<Self, Error> {
+    pub(crate) fn open(gateway: &Gateway, output: Output) -> Result<Self, Error> {
+        let address = gateway.address.as_deref().unwrap_or(ADDRESS);
         let unusable = |error: planaria_sdk::Error| {
             Error::input(error.to_string(), "an address looks like http://127.0.0.1:8080")
         };
-        let channel = planaria_sdk::Client::connect(address).map_err(unusable)?.channel();
-        Ok(Self { address: address.to_owned(), channel, output })
+        let mut client = planaria_sdk::Client::connect(address).map_err(unusable)?;
+        if let Some(key) = gateway.api_key.as_deref().filter(|key| !key.is_empty()) {
+            client = client.api_key(key).map_err(|error| {
+                Error::input(error.to_string(), "check --api-key or PLANARIA_API_KEY")
+            })?;
+        }
+        Ok(Self { address: address.to_owned(), channel: client.channel(), output })
     }
 
     pub(crate) fn definitions(&self) -> DefinitionServiceClient<Channel> {
@@ -69,6 +97,10 @@ impl Client {
 
     pub(crate) fn workflows(&self) -> WorkflowServiceClient<Channel> {
         WorkflowServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    }
+
+    pub(crate) fn access(&self) -> AccessServiceClient<Channel> {
+        AccessServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn workers(&self) -> failure_detector::FailureDetectorServiceClient<Channel> {

@@ -13,7 +13,7 @@ use planaria_telemetry::Tracer;
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
-use crate::client::Client;
+use crate::client::{Client, Gateway};
 use crate::error::FAILED;
 use crate::host::mesh::{Mesh, Plan};
 use crate::output::Output;
@@ -45,23 +45,23 @@ pub(crate) struct Arguments {
 /// without an address on a mesh of its own, which on a terminal stays up until Ctrl-C.
 pub(crate) fn execute(
     arguments: Arguments,
-    address: Option<String>,
+    gateway: Gateway,
     output: Output,
 ) -> Result<(), Error> {
     let source = Source::read(None)?;
     let telemetry = source.section::<Telemetry>("telemetry")?;
     let telemetry = Telemetry { level: arguments.log.clone(), ..telemetry };
     let (runtime, tracer) = crate::host::traced_runtime(&telemetry, "demo")?;
-    match address {
-        Some(address) => runtime.block_on(visit(&address, output)),
+    match gateway.address.clone() {
+        Some(address) => runtime.block_on(visit(&address, &gateway, output)),
         None => runtime.block_on(run(arguments, source, tracer, output)),
     }
 }
 
 /// On a mesh that runs already.
-async fn visit(address: &str, output: Output) -> Result<(), Error> {
+async fn visit(address: &str, gateway: &Gateway, output: Output) -> Result<(), Error> {
     let stop = shutdown::on_signal()?;
-    let client = Client::open(address, output)?;
+    let client = Client::open(gateway, output)?;
     let workers = usize::try_from(WORKERS).unwrap_or(usize::MAX);
     match stop.run_until_cancelled(tell(&client, address, workers)).await {
         Some(Ok(true)) => Ok(()),
@@ -92,7 +92,7 @@ async fn run(
         tracer,
     };
     let mesh = Mesh::start(plan).await?;
-    let client = Client::open(&mesh.uri, output)?;
+    let client = Client::open(&Gateway::at(&mesh.uri, None), output)?;
     let told = stop.run_until_cancelled(tell(&client, &mesh.uri, mesh.workers.len())).await;
     let stays = output.is_conversation() && !exit && matches!(told, Some(Ok(true)));
     if stays {

@@ -38,7 +38,7 @@ impl Ended {
 /// The binary, away from this environment's settings.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_planaria"));
-    command.args(arguments).env_remove("PLANARIA_ADDR").env_remove("RUST_LOG");
+    command.args(arguments).env_remove("PLANARIA_ADDR").env_remove("PLANARIA_API_KEY").env_remove("RUST_LOG");
     command
 }
 
@@ -74,9 +74,15 @@ pub(crate) struct Mesh {
 impl Mesh {
     /// `planaria up` on free ports; returns when it says that it is ready.
     pub(crate) fn up(data_dir: &Path) -> Self {
+        Self::up_with(data_dir, &[])
+    }
+
+    /// The same with these settings.
+    pub(crate) fn up_with(data_dir: &Path, settings: &[(&str, &str)]) -> Self {
         // Held open by this process: whatever becomes of the test, the mesh ends with it.
         let mut child = command(&["up", "--port", "0", "--end-with-stdin", "--data-dir"])
             .arg(data_dir)
+            .envs(settings.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -146,6 +146,15 @@ fn tell(report: &Value) {
     for (name, value) in report["figures"].as_object().into_iter().flatten() {
         println!("{name:<44} {value}");
     }
+    for target in items("targets") {
+        let word = match &target["met"] {
+            Value::Bool(true) => "met",
+            Value::Bool(false) => "MISSED",
+            _ => "not measured",
+        };
+        let name = target["name"].as_str().unwrap_or_default();
+        println!("{word:<12} {name}: {} (aim {})", target["measured"], target["limit"]);
+    }
     let word = match (&report["valid"], &report["holds"]) {
         (Value::Bool(true), Value::Bool(true)) => "PASSED",
         (Value::Bool(true), _) => "FAILED",

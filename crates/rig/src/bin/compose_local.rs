@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use planaria_rig::Error;
-use planaria_rig::compose::{File, Ground, Plan, Program, Scale, Stage};
+use planaria_rig::compose::{File, Ground, Plan, Program, Scale, Stage, boards};
 use tokio::signal::unix::{SignalKind, signal};
 
 const USAGE: &str = "compose-local --planaria FILE [--file docker-compose.yml] [--exit] [--check]
@@ -150,5 +150,10 @@ async fn show(stage: &Stage, ground: &Ground<'_>) -> Result<(), Error> {
         command.env("PLANARIA_API_KEY", key);
     }
     let status = command.status().await.map_err(Error::file(ground.planaria))?;
-    if status.success() { Ok(()) } else { Err(Error::Failed(format!("the demo: {status}"))) }
+    if !status.success() {
+        return Err(Error::Failed(format!("the demo: {status}")));
+    }
+    let named = boards::check(&ground.root.join("deploy/grafana"), stage.plan()).await?;
+    println!("the boards name {named} metrics; all of them are served");
+    Ok(())
 }

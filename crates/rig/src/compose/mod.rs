@@ -16,6 +16,7 @@
 //! Published ports are not opened: the addresses are reachable as they are. A key that is not
 //! known here is an error, so that the file cannot say what nobody tried.
 
+pub mod boards;
 mod file;
 mod interpolate;
 mod plan;

@@ -48,7 +48,7 @@ fn with(request: &planaria_proto::workflow::v1::WorkflowStart) -> StartWorkflowR
 async fn deep_documents_go_through_whole_or_fault() {
     let world = World::new().await;
     let deep = nested(Json::DEPTH_MAX);
-    world.publish("same", "- a: { call: echo, with: '${ . }' }").await;
+    world.publish("same", "- a: { call: echo }").await;
     world.publish("wrap", "- a: { set: { inner: '${ . }' } }").await;
     let id = world.start_workflow("same", deep.clone()).await;
     let mut worker = Worker::new(&world, "w", &["echo"]).await;
