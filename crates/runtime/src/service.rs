@@ -33,8 +33,8 @@ pub struct Deps {
 }
 
 impl Deps {
-    /// The parts that every host must say; the store is SQLite in the folder, the bus in-process, the
-    /// secret the one that everybody knows: a host sets its own here and in the service.
+    /// The parts that every host must say; the store is SQLite in the folder, the bus in-process,
+    /// the secret the one that everybody knows: a host sets its own here and in the service.
     #[must_use]
     pub fn new(
         directory: Directory,

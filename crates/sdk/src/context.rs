@@ -67,8 +67,8 @@ impl Context {
         &self.attempt.assignment.idempotency_key
     }
 
-    /// The attempt's span, as the W3C header `traceparent`, if the workflow's trace is recorded: for
-    /// what is traced by other means than [`tracing`] and the layer of [`crate::telemetry`].
+    /// The attempt's span, as the W3C header `traceparent`, if the workflow's trace is recorded:
+    /// for what is traced by other means than [`tracing`] and the layer of [`crate::telemetry`].
     #[must_use]
     pub fn trace_parent(&self) -> Option<&str> {
         Some(self.attempt.assignment.trace_parent.as_str()).filter(|text| !text.is_empty())

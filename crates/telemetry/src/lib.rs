@@ -4,9 +4,9 @@
 //! - [`TraceParent`] is a place in a trace, as the W3C header `traceparent` carries it.
 //! - [`Span`] is something that took time there. Spans of what may be told twice, or by another
 //!   process after a crash, have ids that follow from what they are about: [`WorkflowSpans`].
-//! - A [`Tracer`] exports spans by OTLP (gRPC): in batches, from a bounded queue, in the background,
-//!   for ever. Spans are dropped and counted when the collector is away. A tracer that is off costs
-//!   nothing.
+//! - A [`Tracer`] exports spans by OTLP (gRPC): in batches, from a bounded queue, in the
+//!   background, for ever. Spans are dropped and counted when the collector is away. A tracer that
+//!   is off costs nothing.
 //! - [`TraceLayer`] makes spans of what happens inside of a [`tracing`] span that names its place
 //!   in a trace, such as the attempt of a task.
 //!

@@ -12,8 +12,8 @@ use crate::handler::Gateway;
 use crate::server::Door;
 use crate::{Config, Error, NAME};
 
-/// Opens the store and builds the gateway. It is served by [`Door::serve`] instead of the runtime's server, because
-/// it speaks HTTP/1.1 too, and must tell the end of a client from its own.
+/// Opens the store and builds the gateway. It is served by [`Door::serve`] instead of the runtime's
+/// server, because it speaks HTTP/1.1 too, and must tell the end of a client from its own.
 ///
 /// # Errors
 /// The settings contradict each other, or the store cannot be opened or read.

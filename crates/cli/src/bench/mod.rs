@@ -83,11 +83,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Measures the mesh at the address, or one that is started for it.
-pub(crate) fn execute(
-    command: Command,
-    gateway: Gateway,
-    output: Output,
-) -> Result<(), Error> {
+pub(crate) fn execute(command: Command, gateway: Gateway, output: Output) -> Result<(), Error> {
     let runtime = crate::host::runtime()?;
     match command {
         Command::Worker(arguments) => runtime.block_on(worker::run(arguments, gateway.api_key)),

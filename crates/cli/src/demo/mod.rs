@@ -43,11 +43,7 @@ pub(crate) struct Arguments {
 
 /// Tells the story: on the mesh at the address, whose workers must be processes of this machine;
 /// without an address on a mesh of its own, which on a terminal stays up until Ctrl-C.
-pub(crate) fn execute(
-    arguments: Arguments,
-    gateway: Gateway,
-    output: Output,
-) -> Result<(), Error> {
+pub(crate) fn execute(arguments: Arguments, gateway: Gateway, output: Output) -> Result<(), Error> {
     let source = Source::read(None)?;
     let telemetry = source.section::<Telemetry>("telemetry")?;
     let telemetry = Telemetry { level: arguments.log.clone(), ..telemetry };

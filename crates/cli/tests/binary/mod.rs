@@ -38,7 +38,11 @@ impl Ended {
 /// The binary, away from this environment's settings.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_planaria"));
-    command.args(arguments).env_remove("PLANARIA_ADDR").env_remove("PLANARIA_API_KEY").env_remove("RUST_LOG");
+    command
+        .args(arguments)
+        .env_remove("PLANARIA_ADDR")
+        .env_remove("PLANARIA_API_KEY")
+        .env_remove("RUST_LOG");
     command
 }
 

@@ -75,8 +75,8 @@ impl Client {
         Ok(Self { channel, outage_max: Duration::from_secs(10), tracer: Tracer::default() })
     }
 
-    /// The same client, telling a tracer of the workflows that it starts: each is traced, or as many
-    /// as the tracer samples. Without one, a start is part of the trace it is made in, if any.
+    /// The same client, telling a tracer of the workflows that it starts: each is traced, or as
+    /// many as the tracer samples. Without one, a start is part of the trace it is made in, if any.
     #[must_use]
     pub fn tracer(self, tracer: Tracer) -> Self {
         Self { tracer, ..self }

@@ -30,8 +30,8 @@ pub(crate) fn is_gone(status: &Status) -> bool {
 /// Opens a session, however long that takes.
 ///
 /// # Errors
-/// The engine will never grant one: the request is invalid, the API key is not (or no longer) good for
-/// it, or the worker was superseded.
+/// The engine will never grant one: the request is invalid, the API key is not (or no longer) good
+/// for it, or the worker was superseded.
 pub(crate) async fn open(
     core: &Core,
     client: &mut TaskServiceClient<Channel>,
