@@ -19,13 +19,6 @@ pub(crate) fn compose_local(root: &Path, options: &[&str]) -> Outcome {
     local(root, options).hand_over(root)
 }
 
-/// The same with replicas, as a check: everything starts, heals and ends.
-pub(crate) fn compose(root: &Path) -> Outcome {
-    build(root)?;
-    let options = ["--exit", "--scale", "orchestrator=2", "--scale", "worker=4"];
-    local(root, &options).minutes_max(5).show(root)
-}
-
 /// Breaks a mesh and checks what it promised, on this terminal.
 pub(crate) fn chaos(root: &Path, options: &[&str]) -> Outcome {
     build(root)?;

@@ -36,7 +36,6 @@ const STEPS: &[Step] = &[
     Step { name: "examples", what: "the examples in documentation", run: examples },
     Step { name: "python", what: "a worker and a client in Python", run: mesh::python },
     Step { name: "demo", what: "planaria demo --exit", run: mesh::demo },
-    Step { name: "compose", what: "docker-compose.yml as processes", run: crate::rig::compose },
     Step { name: "bench", what: "a report, no gate", run: mesh::bench },
 ];
 
