@@ -322,20 +322,23 @@ pub(crate) fn event(kind: &str, id: &str, data: &Value) -> CloudEvent {
 
 /// Asks again and again until there is an answer.
 pub(crate) async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        if let Some(answer) = ask().await {
-            return answer;
+    let mut looks = tokio::time::interval(LOOK);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let until_there = async {
+        loop {
+            looks.tick().await;
+            if let Some(answer) = ask().await {
+                return answer;
+            }
         }
-        assert!(tokio::time::Instant::now() < deadline, "in vain: {what}");
-        look_again().await;
-    }
+    };
+    let answer = tokio::time::timeout(PATIENCE, until_there).await;
+    assert!(answer.is_ok(), "in vain: {what}");
+    answer.expect("it was asserted")
 }
 
 /// Between two looks at a state that must come.
-pub(crate) async fn look_again() {
-    tokio::time::sleep(Duration::from_millis(10)).await;
-}
+const LOOK: Duration = Duration::from_millis(10);
 
 /// The length of a fault.
 pub(crate) async fn outage_of(length: Duration) {
