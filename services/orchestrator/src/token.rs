@@ -10,7 +10,7 @@ use planaria_kernel::workflow::FrameId;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::store::TaskKey;
+use crate::store::{Shard, TaskKey};
 
 /// What a token says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +58,14 @@ impl Tokens {
         mac.update(&token);
         token.extend_from_slice(&mac.finalize().into_bytes()[..MAC_BYTES]);
         Bytes::from(token)
+    }
+
+    /// The shard of the workflow that a token names, whoever made it: for finding the engine that
+    /// will verify it.
+    #[must_use]
+    pub(crate) fn shard_of(token: &[u8]) -> Shard {
+        let workflow = token.get(1..17).and_then(|bytes| Uuid::from_slice(bytes).ok());
+        workflow.map_or_else(Shard::default, Shard::of)
     }
 
     /// What a token says; `None` if it is not one of ours.
@@ -123,7 +131,10 @@ mod tests {
     fn a_token_says_what_was_signed() {
         let tokens = Tokens::new(b"secret");
         let claims = claims();
-        assert_eq!(tokens.verify(&tokens.sign(&claims)), Some(claims));
+        let token = tokens.sign(&claims);
+        assert_eq!(tokens.verify(&token), Some(claims));
+        assert_eq!(Tokens::shard_of(&token), Shard::of(claims.task.workflow));
+        assert_eq!(Tokens::shard_of(b"nonsense"), Shard::default());
     }
 
     #[test]

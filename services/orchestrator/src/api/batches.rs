@@ -39,6 +39,12 @@ impl Api {
     {
         let was_forwarded = is_forwarded(&request);
         let (metadata, _, items) = request.into_parts();
+        // Almost always all of it belongs to one shard.
+        let first = items.first().map_or_else(Shard::default, &shard_of);
+        if items.iter().all(|item| shard_of(item) == first) {
+            let request = Request::from_parts(metadata, Extensions::default(), items);
+            return self.part(first, was_forwarded, request, &answer).await;
+        }
         let count = items.len();
         let mut parts: BTreeMap<Shard, (Vec<usize>, Vec<I>)> = BTreeMap::new();
         for (place, item) in items.into_iter().enumerate() {
@@ -48,15 +54,8 @@ impl Api {
         }
         let calls = parts.into_iter().map(|(shard, (places, items))| {
             let request = Request::from_parts(metadata.clone(), Extensions::default(), items);
-            let answer = &answer;
-            async move {
-                let answers = match self.route(shard).await? {
-                    Route::Here(local) => answer(Part::Here(local.engine), request).await?,
-                    Route::There(_) if was_forwarded => return Err(Error::Moving.into()),
-                    Route::There(peer) => answer(Part::There(peer), forwarded(request)).await?,
-                };
-                Ok::<_, Status>((places, answers))
-            }
+            let part = self.part(shard, was_forwarded, request, &answer);
+            async move { Ok::<_, Status>((places, part.await?)) }
         });
         let mut all: Vec<Option<A>> = std::iter::repeat_with(|| None).take(count).collect();
         for outcome in join_all(calls).await {
@@ -67,6 +66,24 @@ impl Api {
         }
         let answers: Option<Vec<A>> = all.into_iter().collect();
         answers.ok_or_else(|| Status::internal("an orchestrator left a part unanswered"))
+    }
+
+    /// Has the items of one shard answered where that is.
+    async fn part<I, A, R>(
+        &self,
+        shard: Shard,
+        was_forwarded: bool,
+        request: Request<Vec<I>>,
+        answer: impl Fn(Part, Request<Vec<I>>) -> R,
+    ) -> Result<Vec<A>, Status>
+    where
+        R: Future<Output = Result<Vec<A>, Status>>,
+    {
+        match self.route(shard).await? {
+            Route::Here(local) => answer(Part::Here(local.engine), request).await,
+            Route::There(_) if was_forwarded => Err(Error::Moving.into()),
+            Route::There(peer) => answer(Part::There(peer), forwarded(request)).await,
+        }
     }
 }
 

@@ -214,6 +214,7 @@ impl Api {
     ) -> (Vec<Observation>, Vec<(usize, Observation)>) {
         let mut lent = Vec::new();
         let mut own = observations;
+        let several = self.shards.all().len() > 1;
         for (place, observation) in own.iter_mut().enumerate() {
             let Ok(session) = session_id(&observation.session_id) else { continue };
             let home = Shard::of(session);
@@ -236,7 +237,7 @@ impl Api {
                     },
                 ));
             }
-            if self.shards.all().len() > 1 {
+            if several {
                 let is_own = |id: &str| attempt_shard(id).is_none_or(|shard| shard == home);
                 observation.attempt_ids.retain(|id| is_own(id));
                 observation.checkpoints.retain(|told| is_own(&told.attempt_id));

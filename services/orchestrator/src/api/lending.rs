@@ -1,20 +1,15 @@
 //! `LendingService`: workers of other shards execute tasks of ours.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-use futures_util::Stream;
 use planaria_proto::orchestrator::v1::lending_service_server::LendingService;
 use planaria_proto::orchestrator::v1::{
     LendSlotsRequest, LendSlotsResponse, OpenLentSessionRequest, OpenLentSessionResponse,
     PullLentRequest, PullLentResponse,
 };
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::UnboundedReceiverStream;
-use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::{Request, Response, Status};
 
 use super::Api;
+use super::followed::Followed;
 use super::route::Streamed;
 use super::task::session_id;
 use crate::engine::{Command, Handed, Handle};
@@ -47,8 +42,13 @@ impl LendingService for Api {
         let engine = self.engine_here(Shard::of(id)).await?;
         let (sender, handed) = mpsc::unbounded_channel();
         engine.ask(|reply| Command::Pull(id, sender, reply)).await?;
-        let stop = Box::pin(self.stop.clone().cancelled_owned());
-        Ok(Response::new(Box::pin(Followed { handed: UnboundedReceiverStream::new(handed), stop })))
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let told = move |Handed { assignments, returned, held }| PullLentResponse {
+            assignments,
+            returned: number(returned),
+            held: held.map(number),
+        };
+        Ok(Response::new(Followed::stream(handed, &self.stop, told)))
     }
 
     async fn lend_slots(
@@ -69,32 +69,6 @@ impl Api {
         match self.shards.place(shard).await? {
             Place::Here(local) if local.shard == shard => Ok(local.engine),
             Place::Here(_) | Place::There(_) => Err(Error::Moving),
-        }
-    }
-}
-
-/// What a lent session is handed, until it is over or this process stops.
-struct Followed {
-    handed: UnboundedReceiverStream<Handed>,
-    stop: Pin<Box<WaitForCancellationFutureOwned>>,
-}
-
-impl Stream for Followed {
-    type Item = Result<PullLentResponse, Status>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Poll::Ready(next) = Pin::new(&mut self.handed).poll_next(context) {
-            let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-            return Poll::Ready(next.map(|handed| {
-                let (returned, held) = (number(handed.returned), handed.held.map(number));
-                Ok(PullLentResponse { assignments: handed.assignments, returned, held })
-            }));
-        }
-        match self.stop.as_mut().poll(context) {
-            Poll::Ready(()) => {
-                Poll::Ready(Some(Err(Status::unavailable("the orchestrator is leaving"))))
-            }
-            Poll::Pending => Poll::Pending,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod access;
 mod batches;
 mod definition;
+mod followed;
 mod internal;
 mod lending;
 mod payload;

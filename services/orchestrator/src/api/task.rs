@@ -1,9 +1,5 @@
 //! `TaskService`: the workers' door.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-use futures_util::Stream;
 use planaria_proto::orchestrator::v1::observe_sessions_request::Observation;
 use planaria_proto::task::v1::report_results_response::Verdict;
 use planaria_proto::task::v1::result::Outcome as WireOutcome;
@@ -18,18 +14,18 @@ use planaria_proto::types::v1::{Payload, WorkflowError};
 use planaria_runtime::Identity;
 use planaria_runtime::clock::now_ms;
 use tokio::sync::{mpsc, oneshot};
-use tokio_stream::wrappers::UnboundedReceiverStream;
-use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::batches::{Part, with};
+use super::followed::Followed;
 use super::route::{Route, Streamed, engine_of, forwarded, streamed};
 use super::{Api, MESSAGE_BYTES_MAX, access, cut, invalid, reason};
 use crate::convert::{duration, duration_ms, error_from, timestamp};
 use crate::engine::{Command, Handed, Handle, Outcome, ReportItem, settled};
 use crate::error::Error;
 use crate::store::Shard;
+use crate::token::Tokens;
 use crate::token::namespace_digest;
 
 /// Longest name of a worker, function, queue or label.
@@ -100,10 +96,8 @@ impl TaskService for Api {
         access::check_session(&caller, &engine, id).await?;
         let (sender, handed) = mpsc::unbounded_channel();
         engine.ask(|reply| Command::Pull(id, sender, reply)).await?;
-        Ok(Response::new(Box::pin(Pulled {
-            handed: UnboundedReceiverStream::new(handed),
-            stop: Box::pin(self.stop.clone().cancelled_owned()),
-        })))
+        let told = |handed: Handed| PullTasksResponse { assignments: handed.assignments };
+        Ok(Response::new(Followed::stream(handed, &self.stop, told)))
     }
 
     async fn report_results(
@@ -119,10 +113,7 @@ impl TaskService for Api {
         let session = request.get_ref().session_id.clone();
         let results = with(request, |request| request.results);
         // A token that nobody signed is refused wherever it goes.
-        let shard_of = |result: &WireResult| {
-            let claims = self.tokens.verify(&result.token);
-            claims.map_or_else(Shard::default, |claims| Shard::of(claims.task.workflow))
-        };
+        let shard_of = |result: &WireResult| Tokens::shard_of(&result.token);
         let answer = async |part: Part, request: Request<Vec<WireResult>>| match part {
             Part::Here(engine) => self.report(&caller, &engine, request.into_inner()).await,
             Part::There(peer) => {
@@ -313,27 +304,4 @@ fn check_session(request: &OpenSessionRequest) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// What a session pulls, until the session is over or this process stops.
-pub(crate) struct Pulled {
-    handed: UnboundedReceiverStream<Handed>,
-    stop: Pin<Box<WaitForCancellationFutureOwned>>,
-}
-
-impl Stream for Pulled {
-    type Item = Result<PullTasksResponse, Status>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Poll::Ready(next) = Pin::new(&mut self.handed).poll_next(context) {
-            let told = |handed: Handed| Ok(PullTasksResponse { assignments: handed.assignments });
-            return Poll::Ready(next.map(told));
-        }
-        match self.stop.as_mut().poll(context) {
-            Poll::Ready(()) => {
-                Poll::Ready(Some(Err(Status::unavailable("the orchestrator is leaving"))))
-            }
-            Poll::Pending => Poll::Pending,
-        }
-    }
 }

@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::sync::RwLock;
 
 use crate::worker::{Worker, arguments, hello, output_of};
-use crate::world::{World, eventually, pause_of, start};
+use crate::world::{World, looks, pause_of, start};
 
 const TASKS: &str = "- first: { call: echo }
 - pause: { wait: { milliseconds: 20 } }
@@ -27,26 +27,24 @@ const TASKS: &str = "- first: { call: echo }
 
 /// Works until told to stop; comes back after whatever happens.
 async fn work(world: Arc<RwLock<World>>, name: String, over: Arc<AtomicBool>) {
+    let mut looks = looks();
     while !over.load(Ordering::Relaxed) {
-        let mut worker = eventually("a session", async || {
-            Worker::open(&*world.read().await, hello(&name, "1", &["echo"])).await.ok()
-        })
-        .await;
+        looks.tick().await;
+        let opened = Worker::open(&*world.read().await, hello(&name, "1", &["echo"])).await;
+        let Ok(mut worker) = opened else { continue };
         while let Some(task) = worker.next_or_end().await {
             let report = output_of(&task, &arguments(&task));
             // Unknown outcomes are asked for again, with the next orchestrator too.
-            eventually("the report is answered", async || {
-                if over.load(Ordering::Relaxed) {
-                    return Some(());
+            while !over.load(Ordering::Relaxed) {
+                looks.tick().await;
+                match worker.try_report(vec![report.clone()]).await {
+                    Ok(answers) => {
+                        assert!(matches!(answers[0], Acceptance::Accepted | Acceptance::Stale));
+                        break;
+                    }
+                    Err(_) => worker.tasks = world.read().await.tasks(),
                 }
-                let Ok(answers) = worker.try_report(vec![report.clone()]).await else {
-                    worker.tasks = world.read().await.tasks();
-                    return None;
-                };
-                assert!(matches!(answers[0], Acceptance::Accepted | Acceptance::Stale));
-                Some(())
-            })
-            .await;
+            }
             if over.load(Ordering::Relaxed) {
                 return;
             }
@@ -100,16 +98,15 @@ async fn fifty_workflows_complete_over_kills_at_any_moment() {
 
 async fn start_once(world: &RwLock<World>, n: u64) -> String {
     let start = WorkflowStart { idempotency_key: n.to_string(), ..start("order", json!({"n": n})) };
-    eventually("the start is answered", async || {
+    let mut looks = looks();
+    loop {
+        looks.tick().await;
         let mut workflows = world.read().await.workflows();
         let request = StartWorkflowRequest { start: Some(start.clone()) };
-        workflows
-            .start_workflow(request)
-            .await
-            .ok()
-            .map(|response| response.into_inner().workflow_id)
-    })
-    .await
+        if let Ok(response) = workflows.start_workflow(request).await {
+            return response.into_inner().workflow_id;
+        }
+    }
 }
 
 fn assert_applied_once(id: &str, history: &[HistoryEvent]) {

@@ -322,8 +322,7 @@ pub(crate) fn event(kind: &str, id: &str, data: &Value) -> CloudEvent {
 
 /// Asks again and again until there is an answer.
 pub(crate) async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let mut looks = tokio::time::interval(LOOK);
-    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut looks = looks();
     let until_there = async {
         loop {
             looks.tick().await;
@@ -337,8 +336,12 @@ pub(crate) async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Opti
     answer.expect("it was asserted")
 }
 
-/// Between two looks at a state that must come.
-const LOOK: Duration = Duration::from_millis(10);
+/// When to look at a state that must come: at once, and then again and again.
+pub(crate) fn looks() -> tokio::time::Interval {
+    let mut looks = tokio::time::interval(Duration::from_millis(10));
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    looks
+}
 
 /// The length of a fault.
 pub(crate) async fn outage_of(length: Duration) {
