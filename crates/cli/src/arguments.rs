@@ -139,7 +139,7 @@ fn dispatch(command: Command, gateway: Gateway, output: Output) -> Result<(), Er
         Command::Up(arguments) => return host::up::execute(arguments, output),
         Command::Serve(arguments) => return host::serve::execute(arguments, output),
         Command::Migrate(arguments) => return host::migrate::execute(&arguments, output),
-        Command::Demo(arguments) => return demo::execute(arguments, gateway, output),
+        Command::Demo(arguments) => return demo::execute(arguments, &gateway, output),
         Command::Bench(command) => return bench::execute(command, gateway, output),
         Command::Completions { shell } => return completions(shell, output),
         command => command,

@@ -43,13 +43,17 @@ pub(crate) struct Arguments {
 
 /// Tells the story: on the mesh at the address, whose workers must be processes of this machine;
 /// without an address on a mesh of its own, which on a terminal stays up until Ctrl-C.
-pub(crate) fn execute(arguments: Arguments, gateway: Gateway, output: Output) -> Result<(), Error> {
+pub(crate) fn execute(
+    arguments: Arguments,
+    gateway: &Gateway,
+    output: Output,
+) -> Result<(), Error> {
     let source = Source::read(None)?;
     let telemetry = source.section::<Telemetry>("telemetry")?;
     let telemetry = Telemetry { level: arguments.log.clone(), ..telemetry };
     let (runtime, tracer) = crate::host::traced_runtime(&telemetry, "demo")?;
-    match gateway.address.clone() {
-        Some(address) => runtime.block_on(visit(&address, &gateway, output)),
+    match &gateway.address {
+        Some(address) => runtime.block_on(visit(address, gateway, output)),
         None => runtime.block_on(run(arguments, source, tracer, output)),
     }
 }
