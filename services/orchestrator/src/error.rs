@@ -77,6 +77,14 @@ pub enum Error {
     /// Too much waits already.
     #[error("{0}")]
     Overloaded(&'static str),
+    /// Entries behind a reader's position were removed.
+    #[error("entries behind position {seq} of log {log} were removed")]
+    LogTrimmed {
+        /// The log, within its shard.
+        log: u64,
+        /// The number in it.
+        seq: u64,
+    },
     /// The store failed; whether the change was made is not known.
     #[error("the store failed")]
     Store(#[from] StoreError),
@@ -127,6 +135,7 @@ impl Error {
             Self::IncarnationSuperseded(_) => (Code::FailedPrecondition, "INCARNATION_SUPERSEDED"),
             Self::Stale(_) => (Code::FailedPrecondition, "STALE"),
             Self::Overloaded(_) => (Code::ResourceExhausted, "OVERLOADED"),
+            Self::LogTrimmed { .. } => (Code::OutOfRange, "LOG_TRIMMED"),
             Self::Store(_) | Self::Open(_) => (Code::Unavailable, "STORE_FAILED"),
             Self::Moving => (Code::Unavailable, "SHARD_MOVING"),
             Self::Unavailable => (Code::Unavailable, "ENGINE_RESET"),

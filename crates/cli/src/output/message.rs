@@ -310,7 +310,8 @@ mod tests {
               "lostWorker": "",
               "newAttempt": 0,
               "newWorker": "",
-              "detectedAfter": "0.031s"
+              "detectedAfter": "0.031s",
+              "namespace": ""
             }"#]],
         );
     }
@@ -331,7 +332,8 @@ mod tests {
             {
               "seq": 1,
               "workflowStarted": {
-                "input": {}
+                "input": {},
+                "traceParent": ""
               }
             }"#]],
         );

@@ -18,6 +18,7 @@ mod load;
 mod observe;
 mod reconcile;
 mod report;
+mod retention;
 mod route;
 mod session;
 mod start;
@@ -93,6 +94,10 @@ pub(crate) enum Internal {
     Timers(Vec<(crate::store::TimerKey, u64)>),
     /// What the reconciler found.
     Observed(Box<reconcile::Observed>),
+    /// Workflows that are over for long.
+    Expired(Result<crate::store::Expired, StoreError>),
+    /// They are removed.
+    Removed,
 }
 
 /// The engine.
@@ -136,6 +141,7 @@ pub(crate) struct Engine {
     /// Another engine works on the shard: this one is over.
     is_replaced: bool,
     reconciliation: reconcile::Reconciliation,
+    retention: retention::Retention,
     last_sweep_ms: u64,
     next_sweep: Instant,
     next_scan: Instant,
@@ -221,6 +227,7 @@ impl Engine {
             is_blank: true,
             is_replaced: false,
             reconciliation: reconcile::Reconciliation::default(),
+            retention: retention::Retention::new(now),
             last_sweep_ms: planaria_runtime::clock::now_ms(),
             next_sweep: now,
             next_scan: now,
@@ -252,6 +259,7 @@ impl Engine {
             Instant::now() + Duration::from_millis(wait_ms)
         });
         let own = self.next_sweep.min(self.next_scan).min(self.next_reconcile);
+        let own = own.min(self.retention.next());
         timer.map_or(own, |timer| timer.min(own))
     }
 
@@ -277,6 +285,9 @@ impl Engine {
             self.next_reconcile = reconcile;
             self.observe_for_repairs();
         }
+        if now >= self.retention.next() {
+            self.look_for_expired();
+        }
     }
 
     fn take_answer(&mut self, answer: Internal) {
@@ -287,6 +298,8 @@ impl Engine {
             Internal::Evaluated(id, number, answer) => self.evaluated(id, number, answer),
             Internal::Timers(timers) => self.arm_scanned(&timers),
             Internal::Observed(observed) => self.repair(*observed),
+            Internal::Expired(found) => self.remove_expired(found),
+            Internal::Removed => self.removed(),
         }
     }
 }

@@ -13,6 +13,7 @@ mod reconciler;
 mod replicas;
 mod rerun;
 mod restart;
+mod retention;
 mod runs;
 mod sessions;
 mod starting;
