@@ -1,6 +1,7 @@
 //! The closed list of public services, which is the routing table.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicUsize;
 
 use planaria_proto::FILE_DESCRIPTOR_SET;
 use planaria_runtime::Metrics;
@@ -33,6 +34,9 @@ pub(crate) struct Method {
     pub(crate) client_streaming: bool,
     /// It lives long: it travels on a connection of its client's own.
     pub(crate) streaming: bool,
+    /// Whose turn it is. Each method has its own: of two that are always called one after the other
+    /// each would otherwise always reach the same replica.
+    pub(crate) next: AtomicUsize,
     pub(crate) calls: Counter,
 }
 
@@ -57,6 +61,7 @@ impl Routes {
                         service,
                         client_streaming: method.client_streaming(),
                         streaming: method.client_streaming() || method.server_streaming(),
+                        next: AtomicUsize::new(0),
                         calls: calls.get_or_create(&labels).clone(),
                     };
                     methods.insert(path, method);

@@ -43,7 +43,8 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     // What is everybody's is the same in every shard.
     let store = registry.store(Shard::default(), 0);
     let mut service = Service::new(crate::NAME);
-    let shards = Shards::new(Duration::from_millis(config.shard_wait_ms_max));
+    let wait = Duration::from_millis(config.shard_wait_ms_max);
+    let shards = Shards::new(wait, registry.is_shared());
     let definitions = Arc::new(Definitions::new(store.clone(), config.document_bytes_max));
     let tokens = Tokens::new(&store.token_secret().await?);
     let gates = Gates::default();
