@@ -59,8 +59,8 @@ pub(super) struct Bank {
     pub(super) names: Vec<String>,
     /// The right to report an attempt that is under way.
     pub(super) token: Vec<u8>,
-    /// The session of the worker that has it.
-    session: String,
+    /// The worker that has it.
+    teller: Worker,
     webhook: String,
     redrive: String,
     /// Those that nothing should happen to.
@@ -114,8 +114,8 @@ impl Bank {
         let said =
             ["bank", "vault", "bank/vault", "ledger", "teller", "bank.opened", "/do/4/ledger"];
         names.extend(said.map(str::to_owned));
-        let (token, session) = (held.token.to_vec(), teller.session);
-        Self { client, names, token, session, webhook, redrive, still, _beating: beating }
+        let token = held.token.to_vec();
+        Self { client, names, token, teller, webhook, redrive, still, _beating: beating }
     }
 
     /// What nobody else may change.
@@ -148,7 +148,7 @@ impl Bank {
         let keys = access.list_api_keys(ListApiKeysRequest::default()).await.unwrap();
         state.push(format!("{:?}", keys.into_inner()));
         let request = RenewSessionRequest {
-            session_id: self.session.clone(),
+            session_id: self.teller.session.clone(),
             ..RenewSessionRequest::default()
         };
         let renewed = self.client.task_service().renew_session(request).await.unwrap();

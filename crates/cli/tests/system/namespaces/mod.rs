@@ -221,15 +221,15 @@ async fn what_belongs_to_a_namespace_does_not_exist_for_another() {
         for name in &bank.names {
             for (ours, nobodys) in questions(&method, &bank, name) {
                 asked += 1;
-                let what = format!("{} {ours}", method.full_name());
+                let what = format!("{} {ours:?}", method.full_name());
                 let answer = answer_to(&shop, &method, &ours).await;
                 assert_eq!(leaked(&bank, &ours, &answer), None, "{what}: {answer:?}");
                 let of_nothing = answer_to(&shop, &method, &nobodys).await;
                 let alike = are_alike(&method, name, &answer, &of_nothing);
                 assert!(alike, "{what}: {answer:?}, but of nothing {of_nothing:?}");
                 if rule(&path(&method)).mesh_wide {
-                    let Answer::Refused(status) = answer else { panic!("{what}: {answer:?}") };
-                    assert_eq!(ask::reason(&status), "NAMESPACE_INSUFFICIENT", "{what}");
+                    let Answer::Refused(status) = &answer else { panic!("{what}: {answer:?}") };
+                    assert_eq!(ask::reason(status), "NAMESPACE_INSUFFICIENT", "{what}");
                 }
             }
         }

@@ -42,8 +42,6 @@ fn value(field: &FieldDescriptor, named: &Named<'_>) -> Option<Value> {
     let value = match (field.kind(), field.name()) {
         (Kind::Bytes, "token") => Some(Value::Bytes(named.token.to_vec().into())),
         (Kind::Bytes, "source") => Some(Value::Bytes(named.source.as_bytes().to_vec().into())),
-        // A map is filled with nothing: no key of one names anything.
-        (Kind::String, _) if field.is_map() => None,
         (Kind::String, "page_token" | "cursor" | "version" | "secret") => None,
         (Kind::String, "url") => text("https://shop.invalid/hook"),
         (Kind::String, "namespace") => text(named.namespace),
