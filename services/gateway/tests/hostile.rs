@@ -307,7 +307,7 @@ async fn unread_answers_are_kept_within_bounds() {
             let settings = [(INITIAL_WINDOW, 0)];
             let mut attacker = Attacker::with_settings(scene.gateway.address, &settings).await;
             let mut number = numbers();
-            let streams: Vec<u32> = (0..50).map(|_| number()).collect();
+            let streams: Vec<u32> = (0..20).map(|_| number()).collect();
             for number in &streams {
                 let opened = frame(HEADERS, END_HEADERS, *number, &call(WATCH));
                 attacker.send(&opened).await.unwrap();

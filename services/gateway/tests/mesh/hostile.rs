@@ -106,7 +106,9 @@ impl Attacker {
         address: std::net::SocketAddr,
         settings: &[(u16, u32)],
     ) -> Self {
-        let (read, write) = TcpStream::connect(address).await.unwrap().into_split();
+        let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let (read, write) = stream.into_split();
         let mut attacker = Self { read, write };
         let mut payload = Vec::new();
         for (key, value) in settings {
