@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::atomic::AtomicUsize;
 
 use planaria_proto::FILE_DESCRIPTOR_SET;
-use planaria_runtime::Metrics;
+use planaria_runtime::identity::rule;
 use planaria_runtime::metrics::Counter;
+use planaria_runtime::{Metrics, Role};
 use prost::Message;
 use prost_types::FileDescriptorSet;
 
@@ -37,6 +38,8 @@ pub(crate) struct Method {
     /// Whose turn it is. Each method has its own: of two that are always called one after the other
     /// each would otherwise always reach the same replica.
     pub(crate) next: AtomicUsize,
+    /// What workers call, whose work others wait for.
+    pub(crate) is_workers: bool,
     pub(crate) calls: Counter,
 }
 
@@ -62,6 +65,7 @@ impl Routes {
                         client_streaming: method.client_streaming(),
                         streaming: method.client_streaming() || method.server_streaming(),
                         next: AtomicUsize::new(0),
+                        is_workers: rule(&path).least == Role::Worker,
                         calls: calls.get_or_create(&labels).clone(),
                     };
                     methods.insert(path, method);
@@ -102,6 +106,10 @@ mod tests {
             assert!(routes.find(path).is_none(), "{path}");
         }
         let shape = |path| routes.find(path).map(|m| (m.service, m.client_streaming, m.streaming));
+        for path in routes.0.keys() {
+            let workers = path.contains("TaskService/") || path.ends_with("/Heartbeat");
+            assert_eq!(routes.0[path].is_workers, workers, "{path}");
+        }
         let run = shape("/planaria.workflow.v1.WorkflowService/RunWorkflow");
         assert_eq!(run, Some(("orchestrator", false, false)));
         let pull = shape("/planaria.task.v1.TaskService/PullTasks");

@@ -54,6 +54,8 @@ pub struct Config {
     pub commands_max: usize,
     /// Writes of one commit.
     pub batch_writes_max: usize,
+    /// Starts that wait for their commit, in bytes: 4 KiB and its input each. More are refused.
+    pub starts_bytes_max: usize,
     /// Sessions that may be open.
     pub sessions_max: usize,
     /// Log entries kept in memory for readers that keep up.
@@ -93,6 +95,7 @@ impl Default for Config {
             workflows_cached_max: 20_000,
             commands_max: 8_192,
             batch_writes_max: 1_024,
+            starts_bytes_max: 256 * 1024 * 1024,
             sessions_max: 10_000,
             log_tail_max: 4_096,
             local_steps_max: limits.local_steps_max,

@@ -1,5 +1,7 @@
 //! What can go wrong, and how clients are told.
 
+use std::time::Duration;
+
 use planaria_dsl::Problem;
 use planaria_kernel::workflow::Rejected;
 use tonic::{Code, Status};
@@ -7,6 +9,9 @@ use tonic_types::{ErrorDetails, StatusExt};
 use uuid::Uuid;
 
 use crate::store::{DefinitionKey, StoreError};
+
+/// When it makes sense to try again where too much waits already.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
@@ -163,6 +168,10 @@ impl From<Error> for Status {
             Error::Invalid { field, message, .. } => {
                 details.add_bad_request_violation(field.clone(), message.clone());
             }
+            // What fills up is worked off.
+            Error::Overloaded(_) => {
+                details.set_retry_info(Some(RETRY_AFTER));
+            }
             Error::DefinitionInvalid(problems) => {
                 for problem in problems {
                     let place = format!("source{}", problem.pointer);
@@ -213,6 +222,22 @@ fn describe(problem: &Problem) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_passes_says_when_to_try_again_and_what_does_not_says_nothing() {
+        let too_large = Error::PayloadTooLarge { field: "input", have: 9, most: 8 };
+        for (error, code, passes) in [
+            (Error::Overloaded("too much"), Code::ResourceExhausted, true),
+            (Error::from(Rejected::InboxFull), Code::ResourceExhausted, true),
+            (too_large, Code::InvalidArgument, false),
+            (Error::SessionNotFound, Code::NotFound, false),
+            (Error::Moving, Code::Unavailable, false),
+        ] {
+            let status = Status::from(error);
+            let said = status.get_details_retry_info().and_then(|info| info.retry_delay);
+            assert_eq!((status.code(), said), (code, passes.then_some(RETRY_AFTER)), "{status}");
+        }
+    }
 
     #[test]
     fn what_is_not_published_is_named_as_it_was_asked_for() {

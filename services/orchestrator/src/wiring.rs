@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::api::route::Peers;
-use crate::api::{Api, MESSAGE_BYTES_MAX};
+use crate::api::{Api, Intake, MESSAGE_BYTES_MAX};
 use crate::config::Config;
 use crate::convert::attempt::signal;
 use crate::convert::timestamp;
@@ -65,6 +65,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         emitted,
     };
     let api = Api {
+        intake: Intake::new(config.starts_bytes_max),
         config: config.clone(),
         store,
         definitions,

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use planaria_runtime::Directory;
 use tokio::time::Instant;
 
-use crate::client::Client;
+use crate::client::{Client, places};
 use crate::refusal::Refusal;
 use crate::routes::{Method, PUBLIC};
 use crate::{NAME, UpstreamLimits};
@@ -96,14 +96,14 @@ impl Upstreams {
         let now_ms = self.age_ms();
         for replica in in_turn(&replicas, &method.next, preferred, now_ms).take(TRIES_MAX) {
             let opened = if method.streaming {
-                client.lane(replica.address).open(&self.streams, service.name).await
+                client.lane(replica.address).open(&self.streams, method).await
             } else {
-                replica.lane().open(&self.unary, service.name).await
+                replica.lane().open(&self.unary, method).await
             };
             match opened {
                 Ok(Some(call)) => return Ok(call),
                 Ok(None) => {
-                    let max = self.limits.streams_max;
+                    let max = places(self.limits.streams_max, method.is_workers);
                     return Err(Refusal::Overloaded { what: "calls to the service", max });
                 }
                 Err(_) if self.is_cut(method.streaming) => return Err(Refusal::Draining),

@@ -4,6 +4,7 @@ mod access;
 mod batches;
 mod definition;
 mod followed;
+mod intake;
 mod internal;
 mod lending;
 mod payload;
@@ -34,6 +35,7 @@ use crate::lending::Lent;
 use crate::shards::Shards;
 use crate::store::{Shard, ShardRegistry, WorkflowStore};
 use crate::token::Tokens;
+pub(crate) use intake::Intake;
 use route::Peers;
 
 /// What all services of the orchestrator share; cheap to clone.
@@ -47,6 +49,8 @@ pub(crate) struct Api {
     pub(crate) shards: Shards,
     pub(crate) peers: Peers,
     pub(crate) lent: Lent,
+    /// The room for starts.
+    pub(crate) intake: Intake,
     pub(crate) tokens: Tokens,
     /// Where this process answers.
     pub(crate) address: String,

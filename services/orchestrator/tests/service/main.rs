@@ -6,6 +6,7 @@ mod bad_input;
 mod ctk;
 mod depth;
 mod events;
+mod flood;
 mod following;
 mod losses;
 mod outage;
