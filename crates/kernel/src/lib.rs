@@ -5,6 +5,7 @@
 //! decision by property and by simulation.
 
 pub mod definition;
+pub mod flow;
 pub mod json;
 pub mod liveness;
 pub mod repair;

@@ -26,6 +26,9 @@ pub struct Config {
     pub losses_max: u32,
     /// Losses after which a task is quarantined even if one worker had them all.
     pub losses_alone_max: u32,
+    /// A task counts as if it had waited so much longer for each step of its priority: one of a
+    /// priority that is `n` steps lower comes at its turn after `n` times this.
+    pub ageing_step_ms: u64,
     /// Timers due within this are held in memory.
     pub timer_horizon_ms: u64,
     /// How often the store is asked for timers that come within the horizon.
@@ -81,6 +84,7 @@ impl Default for Config {
             retry_grace_ms: 5_000,
             losses_max: 3,
             losses_alone_max: 6,
+            ageing_step_ms: 10_000,
             timer_horizon_ms: 60_000,
             timer_scan_ms: 10_000,
             shard_beat_ms: 500,

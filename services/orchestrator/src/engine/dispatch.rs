@@ -1,5 +1,7 @@
 //! Handing tasks out: who gets which, and what goes over the wire.
 
+use std::collections::HashMap;
+
 use planaria_kernel::definition::{Call, Kind};
 use planaria_kernel::workflow::{FrameId, FrameState};
 use planaria_proto::task::v1::Assignment;
@@ -11,25 +13,23 @@ use uuid::Uuid;
 
 use super::Engine;
 use super::entry::{Entry, Mail, MailKind, Slot};
-use super::route::{Rank, Route};
-use super::session::{Handed, NOT_SENT, Running, Session};
+use super::guard::Doorkeeper;
+use super::route::{Next, Route};
+use super::session::{Handed, NOT_SENT, Running};
 use crate::convert::{self, attempt};
 use crate::gates::Admission;
 use crate::store::{TaskKey, TaskRow, TaskState};
 use crate::token::{Claims, attempt_id, namespace_digest, parse_attempt_id};
 
-/// Waiting tasks looked at for one slot: behind that many that do not fit, a session must wait.
-const LOOKED_AT_MAX: usize = 64;
-
 impl Engine {
     /// Gives a queued task to a session with a free slot, or has it wait.
     ///
-    /// A new task does not overtake one that waits on the same route.
+    /// A new task does not overtake one that waits on the same route and may go.
     pub(super) fn place(&mut self, entry: &mut Entry, frame: FrameId, avoid: Option<&str>) {
         let Some(row) = entry.tasks.get(&frame) else { return };
         let route = self.routes.get(&row.queue, &row.function);
-        let nobody_waits = route.is_none_or(|route| route.waiting.is_empty());
-        let session = if nobody_waits { self.best_session(route, row, avoid) } else { None };
+        let is_free = route.is_some_and(|route| route.is_free_for(row));
+        let session = if is_free { self.best_session(route, row, avoid) } else { None };
         let session = session.filter(|_| {
             let gates = &self.parts.gates;
             let (namespace, function) = (&row.namespace, &row.function);
@@ -59,7 +59,7 @@ impl Engine {
         able.filter(|(_, session)| session.free() > 0)
             .filter(|(_, session)| {
                 session.is_for(&row.namespace)
-                    && fits(session, &row.function, row.version.as_deref(), row.labels.as_deref())
+                    && session.fits(&row.function, row.version.as_deref(), row.labels.as_deref())
             })
             .max_by_key(|(_, session)| (avoid != Some(&*session.worker), session.free()))
             .map(|(id, _)| id)
@@ -76,66 +76,40 @@ impl Engine {
 
     /// Gives a session the first waiting task that it may take. Whether there was one.
     fn fill_one(&mut self, id: Uuid) -> bool {
-        let Some((queue, function, rank)) = self.next_for(id) else { return false };
-        let Some(waiting) = self.routes.take(&queue, &function, &rank) else { return false };
-        let destination = waiting.destination.as_deref();
-        if self.parts.gates.admit(&waiting.namespace, &function, destination) == Admission::Held {
-            self.routes.put_back(&queue, &function, rank, waiting);
-            return false;
+        loop {
+            let Some(next) = self.next_for(id) else { return false };
+            let destination = next.place.lane.destination.as_deref();
+            let gates = &self.parts.gates;
+            if gates.admit(&next.namespace, &next.function, destination) == Admission::Held {
+                // It was open when it was looked at.
+                self.routes.set_aside(&next);
+                continue;
+            }
+            self.routes.take(id, &next);
+            let key = next.place.rank.key;
+            let Some(session) = self.sessions.get_mut(&id) else { return false };
+            session.occupy(key, Running { attempt: 0, since_ms: now_ms(), missed: 0 });
+            let kind = MailKind::Claim { frame: key.frame, session: id };
+            self.deliver(key.workflow, Mail::quiet(kind));
+            return true;
         }
-        let key = rank.2;
-        let Some(session) = self.sessions.get_mut(&id) else { return false };
-        session.occupy(key, Running { attempt: 0, since_ms: now_ms(), missed: 0 });
-        let kind = MailKind::Claim { frame: key.frame, session: id };
-        self.deliver(key.workflow, Mail::quiet(kind));
-        true
     }
 
-    fn next_for(&self, id: Uuid) -> Option<(String, String, Rank)> {
+    fn next_for(&mut self, id: Uuid) -> Option<Next> {
         let session = self.sessions.get(&id)?;
-        if session.free() == 0 || self.routes.waiting() == 0 {
+        if session.free() == 0 || !self.routes.is_open() {
             return None;
         }
-        let mut best: Option<(&str, &str, &Rank)> = None;
-        for queue in &session.queues {
-            for function in session.functions.keys() {
-                let Some(route) = self.routes.get(queue, function) else { continue };
-                let found = self.first_fitting(id, session, function, route);
-                if let Some(found) = found
-                    && best.is_none_or(|(_, _, best)| found < best)
-                {
-                    best = Some((queue, function, found));
-                }
-            }
+        let keeper = Doorkeeper { gates: &self.parts.gates };
+        self.routes.next((id, session), &self.sessions, keeper)
+    }
+
+    /// Something that was held back may go: what was set aside is looked at again.
+    pub(super) fn reopen(&mut self) {
+        self.routes.reopen(Doorkeeper { gates: &self.parts.gates });
+        if self.routes.is_open() {
+            self.hungry.extend(self.sessions.keys().copied());
         }
-        best.map(|(queue, function, rank)| (queue.to_owned(), function.to_owned(), *rank))
-    }
-
-    fn first_fitting<'a>(
-        &self,
-        id: Uuid,
-        session: &Session,
-        function: &str,
-        route: &'a Route,
-    ) -> Option<&'a Rank> {
-        let looked_at = route.waiting.iter().take(LOOKED_AT_MAX);
-        let gates = &self.parts.gates;
-        let mut fitting = looked_at.filter(|(_, waiting)| {
-            session.is_for(&waiting.namespace)
-                && fits(session, function, waiting.version.as_deref(), waiting.labels.as_deref())
-                && gates.passes(&waiting.namespace, function, waiting.destination.as_deref())
-        });
-        fitting
-            .find(|(_, waiting)| {
-                waiting.avoid.as_deref() != Some(&*session.worker) || !self.has_other(route, id)
-            })
-            .map(|(rank, _)| rank)
-    }
-
-    /// Whether another session could take from a route.
-    fn has_other(&self, route: &Route, id: Uuid) -> bool {
-        let mut others = route.sessions.iter().filter(|other| **other != id);
-        others.any(|other| self.sessions.get(other).is_some_and(|session| session.free() > 0))
     }
 
     /// A task that was reserved for a session that is gone waits again.
@@ -238,8 +212,7 @@ impl Engine {
     /// Sends what a commit handed out.
     pub(super) fn send_assignments(&mut self, deliveries: Vec<(Uuid, Assignment)>) {
         self.parts.meters.handed_out(deliveries.len());
-        let mut by_session: std::collections::HashMap<Uuid, Vec<Assignment>> =
-            std::collections::HashMap::new();
+        let mut by_session: HashMap<Uuid, Vec<Assignment>> = HashMap::new();
         for (id, assignment) in deliveries {
             by_session.entry(id).or_default().push(assignment);
         }
@@ -259,19 +232,6 @@ impl Engine {
             session.undelivered.extend(unsent.into_iter().flatten());
         }
     }
-}
-
-/// Whether a session may take a task: the version is the one asked for, if any is, and it carries
-/// the labels.
-fn fits(session: &Session, function: &str, version: Option<&str>, labels: Option<&str>) -> bool {
-    let Some(offer) = session.functions.get(function) else { return false };
-    if version.is_some_and(|version| version != offer.version) {
-        return false;
-    }
-    let Some(labels) = labels else { return true };
-    let wanted: std::collections::BTreeMap<String, String> =
-        serde_json::from_str(labels).unwrap_or_default();
-    wanted.iter().all(|(key, value)| session.labels.get(key) == Some(value))
 }
 
 /// The function task that a node is.

@@ -52,6 +52,7 @@ impl Engine {
             .filter_map(|(id, session)| Some((id, session.stream?, session.draining, session.out)))
             .collect();
         self.workers.clear();
+        self.routes = super::Routes::new(self.parts.config.ageing_step_ms);
         for row in store.sessions().await? {
             let request = OpenSessionRequest::decode(row.announcement.clone())
                 .map_err(|error| StoreError::Corrupt(error.to_string()))?;
@@ -135,7 +136,6 @@ impl Engine {
         for (_, mail) in self.mail.drain(..) {
             mail.refuse(Error::Unavailable);
         }
-        self.routes = super::Routes::default();
         self.hungry.clear();
         self.idle_lent.clear();
         self.retrying.clear();

@@ -12,10 +12,13 @@ mod dispatch;
 mod entry;
 
 mod finish;
+mod guard;
 mod healing;
+mod lane;
 mod lend;
 mod load;
 mod observe;
+mod pool;
 mod reconcile;
 mod report;
 mod retention;
@@ -199,6 +202,7 @@ pub(crate) async fn run(
 impl Engine {
     fn new(parts: Parts, inner: mpsc::UnboundedSender<Internal>) -> Self {
         let now = Instant::now();
+        let routes = Routes::new(parts.config.ageing_step_ms);
         Self {
             parts,
             inner,
@@ -206,7 +210,7 @@ impl Engine {
             mail: VecDeque::new(),
             sessions: HashMap::new(),
             workers: HashMap::new(),
-            routes: Routes::default(),
+            routes,
             hungry: HashSet::new(),
             idle_lent: HashSet::new(),
             has_news: false,
@@ -247,7 +251,7 @@ impl Engine {
             }
         }
         self.return_idle();
-        if std::mem::take(&mut self.has_news) && self.routes.waiting() > 0 {
+        if std::mem::take(&mut self.has_news) && self.routes.is_open() {
             let _ = self.parts.waits.send(self.parts.shard);
         }
         self.send_off();

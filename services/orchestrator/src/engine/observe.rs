@@ -121,16 +121,14 @@ impl Engine {
             self.sessions.values().flat_map(|s| s.functions.keys().cloned()).collect();
         functions.sort_unstable();
         functions.dedup();
-        let waiting = self.routes.iter().filter(|(_, _, route)| !route.waiting.is_empty());
+        let waiting = self.routes.iter().filter(|(_, _, route)| route.waiting() > 0);
         let waiting: Vec<(String, String, u64, bool)> = waiting
             .map(|(queue, function, route)| {
-                let count = route.waiting.len() as u64;
+                let count = route.waiting() as u64;
                 (queue.to_owned(), function.to_owned(), count, !route.sessions.is_empty())
             })
             .collect();
-        let oldest = self.routes.iter().flat_map(|(_, _, route)| {
-            route.waiting.keys().map(|(_, since_ms, _)| *since_ms).find(|ms| *ms > 0)
-        });
+        let oldest = self.routes.iter().filter_map(|(_, _, route)| route.oldest_ms());
         Statistics {
             queued: self.routes.waiting(),
             running,

@@ -130,6 +130,18 @@ impl Session {
         self.announced.namespace.is_empty() || self.announced.namespace == namespace
     }
 
+    /// Whether it may take a task of a function: the version is the one asked for, if any is, and
+    /// it carries the labels.
+    pub(crate) fn fits(&self, function: &str, version: Option<&str>, labels: Option<&str>) -> bool {
+        let Some(offer) = self.functions.get(function) else { return false };
+        if version.is_some_and(|version| version != offer.version) {
+            return false;
+        }
+        let Some(labels) = labels else { return true };
+        let wanted: BTreeMap<String, String> = serde_json::from_str(labels).unwrap_or_default();
+        wanted.iter().all(|(key, value)| self.labels.get(key) == Some(value))
+    }
+
     fn new(request: &OpenSessionRequest, is_lent: bool, lease_until_ms: u64) -> Self {
         let functions = request.functions.iter().map(|function| {
             let retry = function.retry.as_ref().map(|retry| policy_from(Some(retry)));
@@ -212,11 +224,7 @@ impl Engine {
         lease_until_ms: u64,
     ) {
         let session = Session::new(request, is_lent, lease_until_ms);
-        for queue in &session.queues {
-            for function in session.functions.keys() {
-                self.routes.offer(queue, function, id);
-            }
-        }
+        self.routes.offer(id, &session);
         self.workers.insert(request.worker_id.clone(), id);
         self.sessions.insert(id, session);
     }
@@ -319,7 +327,7 @@ impl Engine {
         if session.running.remove(&key).is_none() {
             return;
         }
-        let mut may_take = self.routes.waiting() > 0;
+        let mut may_take = self.routes.is_open();
         if let Some(lent) = &mut session.lent {
             // It may be used again here for a while; then its own shard is asked again.
             lent.credit += 1;

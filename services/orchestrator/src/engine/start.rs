@@ -70,7 +70,7 @@ impl Engine {
             Command::HeldBy(id, by, slots) => self.held_by(id, by, slots),
             Command::PassOn(id, assignments) => self.pass_on(id, assignments),
             Command::Lend(id, slots, reply) => self.lend(id, slots, reply),
-            Command::Look => self.hungry.extend(self.sessions.keys().copied()),
+            Command::Look => self.reopen(),
             Command::Statistics(reply) => {
                 let _ = reply.send(Ok(Box::new(self.statistics())));
             }

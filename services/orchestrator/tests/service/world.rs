@@ -32,6 +32,8 @@ pub(crate) struct World {
     config: Config,
     directory: TempDir,
     store: StoreSettings,
+    /// Where a retry engine answers, if there is one.
+    retry_engine: Option<String>,
     running: Option<Running>,
     channel: Channel,
 }
@@ -54,10 +56,20 @@ impl World {
 
     /// One of several on the database that `store` names.
     pub(crate) async fn at(config: Config, store: StoreSettings) -> Self {
+        Self::beside(config, store, None).await
+    }
+
+    /// One that finds a retry engine there.
+    pub(crate) async fn beside(
+        config: Config,
+        store: StoreSettings,
+        retry_engine: Option<String>,
+    ) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().to_owned();
-        let (running, channel) = Running::start(config.clone(), path, store.clone()).await;
-        Self { config, directory, store, running: Some(running), channel }
+        let (running, channel) =
+            Running::start(config.clone(), path, store.clone(), retry_engine.clone()).await;
+        Self { config, directory, store, retry_engine, running: Some(running), channel }
     }
 
     /// The store's file.
@@ -85,8 +97,9 @@ impl World {
     pub(crate) async fn start(&mut self) {
         assert!(self.running.is_none(), "it runs");
         let path = self.directory.path().to_owned();
-        let store = self.store.clone();
-        let (running, channel) = Running::start(self.config.clone(), path, store).await;
+        let (store, retry_engine) = (self.store.clone(), self.retry_engine.clone());
+        let (running, channel) =
+            Running::start(self.config.clone(), path, store, retry_engine).await;
         self.running = Some(running);
         self.channel = channel;
     }
@@ -252,7 +265,12 @@ impl Drop for World {
 }
 
 impl Running {
-    async fn start(config: Config, data_dir: PathBuf, store: StoreSettings) -> (Self, Channel) {
+    async fn start(
+        config: Config,
+        data_dir: PathBuf,
+        store: StoreSettings,
+        retry_engine: Option<String>,
+    ) -> (Self, Channel) {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -266,6 +284,7 @@ impl Running {
         let token = stop.clone();
         let served = runtime.spawn(async move {
             let directory = Directory::new(ClientLimits::default());
+            directory.set("retry-engine", retry_engine).expect("an address");
             let deps = Deps::new(directory, data_dir, token.clone());
             let deps = Deps { address: format!("http://{address}"), store, ..deps };
             let service = planaria_orchestrator::build(config, deps).await.expect("builds");

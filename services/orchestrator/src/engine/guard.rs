@@ -1,0 +1,71 @@
+//! Who looks for a task, and what may go: one session at one function of one namespace.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use super::lane::{Asked, LaneKey, Waiting};
+use super::route::Route;
+use super::session::Session;
+use crate::gates::Gates;
+
+/// What is asked of a session that looks for a task, and of what holds tasks back.
+pub(crate) trait Guard {
+    /// Whether the tasks of a lane may start.
+    fn admits(&mut self, asked: &Asked, lane: &LaneKey) -> bool;
+    /// Whether the session can execute what asks for this.
+    fn fits(&self, asked: &Asked) -> bool;
+    /// Whether the session should leave a task to another one, which is free.
+    fn avoids(&self, asked: &Asked, task: &Waiting) -> bool;
+}
+
+/// What holds tasks back.
+pub(crate) struct Doorkeeper<'a> {
+    pub(crate) gates: &'a Gates,
+}
+
+/// The doorkeeper at one namespace's tasks of one route.
+pub(crate) struct Door<'a, 'b> {
+    pub(crate) keeper: &'a mut Doorkeeper<'b>,
+    pub(crate) function: &'a str,
+    pub(crate) namespace: &'a str,
+    /// The session that looks, and those that offer the route. Without one, all fit.
+    pub(crate) seeker: Option<Seeker<'a>>,
+}
+
+/// A session that looks for a task.
+#[derive(Clone, Copy)]
+pub(crate) struct Seeker<'a> {
+    pub(crate) id: Uuid,
+    pub(crate) session: &'a Session,
+    pub(crate) sessions: &'a HashMap<Uuid, Session>,
+    pub(crate) route: &'a Route,
+}
+
+impl Guard for Door<'_, '_> {
+    fn admits(&mut self, _asked: &Asked, lane: &LaneKey) -> bool {
+        let destination = lane.destination.as_deref();
+        self.keeper.gates.passes(self.namespace, self.function, destination)
+    }
+
+    fn fits(&self, asked: &Asked) -> bool {
+        self.seeker.is_none_or(|seeker| {
+            let (version, labels) = (asked.version.as_deref(), asked.labels.as_deref());
+            seeker.session.fits(self.function, version, labels)
+        })
+    }
+
+    fn avoids(&self, asked: &Asked, task: &Waiting) -> bool {
+        let Some(seeker) = self.seeker else { return false };
+        if task.avoid.as_deref() != Some(&*seeker.session.worker) {
+            return false;
+        }
+        let (version, labels) = (asked.version.as_deref(), asked.labels.as_deref());
+        let others = seeker.route.sessions.iter().filter(|other| **other != seeker.id);
+        let mut others = others.filter_map(|other| seeker.sessions.get(other));
+        others.any(|other| {
+            let takes = other.is_for(self.namespace) && other.fits(self.function, version, labels);
+            other.free() > 0 && takes
+        })
+    }
+}
