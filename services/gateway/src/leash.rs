@@ -137,7 +137,7 @@ mod tests {
             note(true);
         }
         note(last_is_clients_turn);
-        pending().await
+        pending::<()>().await;
     }
 
     /// When a call was dropped, in seconds from its beginning.

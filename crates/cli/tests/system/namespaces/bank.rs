@@ -102,7 +102,7 @@ impl Bank {
             still.push(start(&client, way, way).await);
         }
         let mut names = still.clone();
-        names.extend([held.attempt_id, teller.session.clone()]);
+        names.extend([held.attempt_id.clone(), teller.session.clone()]);
         names.extend(letter_and_retry(&client).await);
         let (webhook, delivery) = webhook(&client).await;
         names.extend([webhook.clone(), delivery]);

@@ -1,5 +1,6 @@
 //! Every way to name something in a request of any method.
 
+use prost_reflect::ReflectMessage as _;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MethodDescriptor, Value};
 
 /// Messages inside of messages are filled in this deep.
