@@ -161,7 +161,7 @@ pub(crate) trait WorkflowStore: Send + Sync {
     async fn records(&self, id: Uuid, after: u64, limit: u32) -> Result<Vec<Bytes>, StoreError>;
     /// How many workflows are in each phase that is not completed or cancelled.
     async fn phase_counts(&self) -> Result<Vec<(Phase, u64)>, StoreError>;
-    /// Faulted workflows in the order of their ids, behind one.
+    /// Faulted workflows of all shards in the order of their ids, behind one.
     async fn faulted(&self, after: Uuid, limit: u32) -> Result<Vec<WorkflowRow>, StoreError>;
     /// Running or waiting workflows with neither task, timer nor listener: nothing moves them.
     async fn quiet_workflows(&self, after: Uuid, limit: u32) -> Result<Vec<Uuid>, StoreError>;

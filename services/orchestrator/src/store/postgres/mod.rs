@@ -172,7 +172,7 @@ impl WorkflowStore for PostgresWorkflowStore {
     }
 
     async fn faulted(&self, after: Uuid, limit: u32) -> Result<Vec<WorkflowRow>, StoreError> {
-        query::in_phase(&self.store, self.shard, Phase::Faulted, after, limit).await
+        query::in_phase(&self.store, Phase::Faulted, after, limit).await
     }
 
     async fn quiet_workflows(&self, after: Uuid, limit: u32) -> Result<Vec<Uuid>, StoreError> {

@@ -85,15 +85,14 @@ pub(super) async fn phase_counts(
 
 pub(super) async fn in_phase(
     store: &PostgresStore,
-    shard: Shard,
     phase: Phase,
     after: Uuid,
     limit: u32,
 ) -> Result<Vec<WorkflowRow>, StoreError> {
     let select = "SELECT * FROM workflows
-        WHERE phase = $1 AND phase NOT IN (5, 7) AND id > $2 AND shard = $3
-        ORDER BY id LIMIT $4";
-    let select = sqlx::query(select).bind(phase as i32).bind(after).bind(number(shard));
+        WHERE phase = $1 AND phase NOT IN (5, 7) AND id > $2
+        ORDER BY id LIMIT $3";
+    let select = sqlx::query(select).bind(phase as i32).bind(after);
     let found = store.rows(select.bind(i64::from(limit))).await?;
     found.iter().map(rows::workflow).collect()
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use planaria_proto::types::v1::Phase;
 use planaria_store::PostgresPlan;
 use planaria_store::testing::TestDatabase;
+use uuid::Uuid;
 
 use super::PostgresShardRegistry;
 use crate::store::conformance::{self, created, row, write};
@@ -123,6 +124,15 @@ async fn orchestrators_write_side_by_side_and_see_what_is_everybodys() {
         assert_eq!(store.phase_counts().await.expect("read"), [(Phase::Running, 20)]);
         let found = store.workflow_row(rows[0].id).await.expect("read");
         assert_eq!(found.as_ref(), Some(&rows[0]));
+    }
+    // What is faulted anywhere is seen everywhere: whoever compares takes it for all there is.
+    let (one, other) = (row(Phase::Faulted), row(Phase::Faulted));
+    mine.commit(&[write(created(&one))]).await.expect("committed");
+    yours.commit(&[write(created(&other))]).await.expect("committed");
+    for store in [&mine, &yours] {
+        let faulted = store.faulted(Uuid::nil(), 9).await.expect("read");
+        let ids: Vec<Uuid> = faulted.iter().map(|row| row.id).collect();
+        assert_eq!(ids, [one.id, other.id]);
     }
     // The same key in two shards: one of them has it.
     let with_key = || WorkflowRow { idempotency_key: Some("k".to_owned()), ..row(Phase::Running) };
