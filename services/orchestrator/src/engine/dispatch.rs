@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::Engine;
 use super::entry::{Entry, Mail, MailKind, Slot};
 use super::guard::Doorkeeper;
+use super::lane::Asked;
 use super::route::{Next, Route};
 use super::session::{Handed, NOT_SENT, Running};
 use crate::convert::{self, attempt};
@@ -55,11 +56,11 @@ impl Engine {
         row: &TaskRow,
         avoid: Option<&str>,
     ) -> Option<Uuid> {
+        let asked = Asked::of(row);
         let able = route?.sessions.iter().filter_map(|id| Some((*id, self.sessions.get(id)?)));
         able.filter(|(_, session)| session.free() > 0)
             .filter(|(_, session)| {
-                session.is_for(&row.namespace)
-                    && session.fits(&row.function, row.version.as_deref(), row.labels.as_deref())
+                session.is_for(&row.namespace) && session.fits(&row.function, &asked)
             })
             .max_by_key(|(_, session)| (avoid != Some(&*session.worker), session.free()))
             .map(|(id, _)| id)
@@ -88,7 +89,15 @@ impl Engine {
             self.routes.take(id, &next);
             let key = next.place.rank.key;
             let Some(session) = self.sessions.get_mut(&id) else { return false };
-            session.occupy(key, Running { attempt: 0, since_ms: now_ms(), missed: 0 });
+            session.occupy(
+                key,
+                Running {
+                    attempt: 0,
+                    since_ms: now_ms(),
+                    missed: 0,
+                    is_suspect: next.place.is_suspect,
+                },
+            );
             let kind = MailKind::Claim { frame: key.frame, session: id };
             self.deliver(key.workflow, Mail::quiet(kind));
             return true;
@@ -154,7 +163,8 @@ impl Engine {
         row.state = TaskState::Running;
         row.session = Some(id);
         row.since_ms = now_ms;
-        let running = Running { attempt: row.attempt, since_ms: NOT_SENT, missed: 0 };
+        let (attempt, is_suspect) = (row.attempt, row.is_suspect());
+        let running = Running { attempt, since_ms: NOT_SENT, missed: 0, is_suspect };
         session.occupy(row.key, running);
         let worker = session.worker.clone();
         if let Some(healing) = row.healing.take() {

@@ -49,10 +49,7 @@ impl Guard for Door<'_, '_> {
     }
 
     fn fits(&self, asked: &Asked) -> bool {
-        self.seeker.is_none_or(|seeker| {
-            let (version, labels) = (asked.version.as_deref(), asked.labels.as_deref());
-            seeker.session.fits(self.function, version, labels)
-        })
+        self.seeker.is_none_or(|seeker| seeker.session.fits(self.function, asked))
     }
 
     fn avoids(&self, asked: &Asked, task: &Waiting) -> bool {
@@ -60,11 +57,10 @@ impl Guard for Door<'_, '_> {
         if task.avoid.as_deref() != Some(&*seeker.session.worker) {
             return false;
         }
-        let (version, labels) = (asked.version.as_deref(), asked.labels.as_deref());
         let others = seeker.route.sessions.iter().filter(|other| **other != seeker.id);
         let mut others = others.filter_map(|other| seeker.sessions.get(other));
         others.any(|other| {
-            let takes = other.is_for(self.namespace) && other.fits(self.function, version, labels);
+            let takes = other.is_for(self.namespace) && other.fits(self.function, asked);
             other.free() > 0 && takes
         })
     }

@@ -42,18 +42,29 @@ impl LaneKey {
     }
 }
 
-/// What the tasks of a line ask of their worker: a version and labels.
+/// What the tasks of a line ask of their worker: a version, labels, and that it has no other
+/// suspect if they are some.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Asked {
     /// The function's version; `None` = any.
     pub(crate) version: Option<String>,
     /// Labels that the worker must carry, as JSON; `None` = none.
     pub(crate) labels: Option<String>,
+    /// They may be what kills their workers: see [`TaskRow::is_suspect`].
+    pub(crate) is_suspect: bool,
+}
+
+impl Asked {
+    pub(crate) fn of(row: &TaskRow) -> Self {
+        let (version, labels) = (row.version.clone(), row.labels.clone());
+        Self { version, labels, is_suspect: row.is_suspect() }
+    }
 }
 
 /// Where the next task of a namespace stands.
 pub(crate) struct Place {
     line: usize,
+    pub(crate) is_suspect: bool,
     pub(crate) lane: LaneKey,
     pub(crate) rank: Rank,
 }
@@ -108,7 +119,7 @@ impl Tenant {
         let position = self.lines.iter().position(|line| line.is_of(row));
         let position = position.unwrap_or_else(|| {
             self.lines.push(Line {
-                asked: Asked { version: row.version.clone(), labels: row.labels.clone() },
+                asked: Asked::of(row),
                 lanes: HashMap::new(),
                 open: BTreeMap::new(),
             });
@@ -124,7 +135,8 @@ impl Tenant {
         let Some(position) = self.lines.iter().position(|line| line.is_of(row)) else {
             return false;
         };
-        self.remove_at(&Place { line: position, lane: LaneKey::of(row), rank: *rank })
+        let (lane, is_suspect) = (LaneKey::of(row), row.is_suspect());
+        self.remove_at(&Place { line: position, is_suspect, lane, rank: *rank })
     }
 
     /// Takes a task out where [`Tenant::first`] found it.
@@ -151,7 +163,8 @@ impl Tenant {
             }
             let Some((rank, lane)) = line.first(guard) else { continue };
             if best.as_ref().is_none_or(|best| rank < best.rank) {
-                best = Some(Place { line: position, lane, rank });
+                let is_suspect = line.asked.is_suspect;
+                best = Some(Place { line: position, is_suspect, lane, rank });
             }
         }
         best
@@ -191,7 +204,9 @@ impl Tenant {
 
 impl Line {
     fn is_of(&self, row: &TaskRow) -> bool {
-        self.asked.version == row.version && self.asked.labels == row.labels
+        self.asked.version == row.version
+            && self.asked.labels == row.labels
+            && self.asked.is_suspect == row.is_suspect()
     }
 
     fn insert(&mut self, key: LaneKey, rank: Rank, waiting: Waiting) -> bool {

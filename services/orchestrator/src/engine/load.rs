@@ -106,7 +106,8 @@ impl Engine {
                 match session {
                     Some(session) => {
                         let since_ms = now_ms();
-                        let running = Running { attempt: row.attempt, since_ms, missed: 0 };
+                        let (attempt, is_suspect) = (row.attempt, row.is_suspect());
+                        let running = Running { attempt, since_ms, missed: 0, is_suspect };
                         session.running.insert(row.key, running);
                     }
                     // Its session is over, and nobody told the task: the books are mended.

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::Engine;
 use super::command::{EndedSession, Reply};
 use super::entry::{Loss, Mail, MailKind};
+use super::lane::Asked;
 use crate::convert::attempt::{policy_from, signal};
 use crate::error::Error;
 use crate::store::{SessionRow, Shard, TaskKey, Write};
@@ -68,6 +69,8 @@ pub(crate) struct Running {
     pub(crate) since_ms: u64,
     /// Inventories in a row that did not have it.
     pub(crate) missed: u8,
+    /// It may be what kills its workers: see [`crate::store::TaskRow::is_suspect`].
+    pub(crate) is_suspect: bool,
 }
 
 /// What goes to whoever follows a session.
@@ -130,14 +133,17 @@ impl Session {
         self.announced.namespace.is_empty() || self.announced.namespace == namespace
     }
 
-    /// Whether it may take a task of a function: the version is the one asked for, if any is, and
-    /// it carries the labels.
-    pub(crate) fn fits(&self, function: &str, version: Option<&str>, labels: Option<&str>) -> bool {
+    /// Whether it may take a task of a function: the version is the one asked for, if any is, it
+    /// carries the labels, and of two suspects it has none yet.
+    pub(crate) fn fits(&self, function: &str, asked: &Asked) -> bool {
         let Some(offer) = self.functions.get(function) else { return false };
-        if version.is_some_and(|version| version != offer.version) {
+        if asked.version.as_ref().is_some_and(|version| *version != offer.version) {
             return false;
         }
-        let Some(labels) = labels else { return true };
+        if asked.is_suspect && self.running.values().any(|running| running.is_suspect) {
+            return false;
+        }
+        let Some(labels) = asked.labels.as_deref() else { return true };
         let wanted: BTreeMap<String, String> = serde_json::from_str(labels).unwrap_or_default();
         wanted.iter().all(|(key, value)| self.labels.get(key) == Some(value))
     }

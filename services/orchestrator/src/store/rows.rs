@@ -124,6 +124,18 @@ pub(crate) enum TaskState {
     RetryWait,
 }
 
+/// Charged losses from which on a task is a suspect.
+const SUSPECT_LOSSES: u32 = 2;
+
+impl TaskRow {
+    /// Whether it may be what kills its workers. Whoever was lost with such a task is charged like
+    /// it; so suspects run apart from each other, and the next loss tells them apart.
+    #[must_use]
+    pub(crate) const fn is_suspect(&self) -> bool {
+        self.losses >= SUSPECT_LOSSES
+    }
+}
+
 impl TaskState {
     /// The number in the store.
     #[must_use]

@@ -68,6 +68,46 @@ async fn a_lost_attempt_runs_before_what_never_ran() {
     assert_eq!((first.workflow_id, first.attempt), (id, 2));
 }
 
+/// Tasks that were lost together twice, with the one that kills their workers among them, run apart
+/// then: the third loss is the culprit's alone.
+#[tokio::test]
+async fn who_was_lost_with_a_culprit_is_not_given_up_with_it() {
+    let world = World::new().await;
+    world.publish("one", ONE).await;
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        ids.push(world.start_workflow("one", json!({})).await);
+    }
+    let culprit = ids[0].clone();
+    for name in ["a", "b"] {
+        let mut worker = Worker::new(&world, name, &["echo"]).await;
+        for _ in 0..4 {
+            worker.next().await;
+        }
+        pronounce_dead(&world, &worker).await;
+    }
+    // One after the other, though there is room for all; the culprit takes its worker with it.
+    let mut done = Vec::new();
+    for name in ["c", "d"] {
+        let mut worker = Worker::new(&world, name, &["echo"]).await;
+        while done.len() < 3 {
+            let task = worker.next().await;
+            let others = worker.idle_for(std::time::Duration::from_millis(50)).await;
+            assert!(others.is_empty(), "{others:?}");
+            if task.workflow_id == culprit {
+                pronounce_dead(&world, &worker).await;
+                break;
+            }
+            worker.complete(&task, json!(1)).await;
+            done.push(task.workflow_id);
+        }
+    }
+    world.until(&culprit, Phase::Faulted).await;
+    for id in &ids[1..] {
+        assert_eq!(world.output(id).await, json!(1));
+    }
+}
+
 #[tokio::test]
 async fn a_lease_that_nobody_renews_runs_out() {
     let config = Config { lease_ms: 300, sweep_ms: 50, ..Config::default() };
