@@ -31,6 +31,7 @@ impl Engine {
             action: action.into(),
             summary: summary(row, loss, quarantined),
             workflow_id: row.key.workflow.to_string(),
+            namespace: row.namespace.clone(),
             task: task.to_owned(),
             lost_attempt: loss.attempt,
             lost_worker: loss.worker.clone(),
@@ -77,10 +78,10 @@ impl Engine {
         self.gathering.writes.push(Write::Healing(Box::new(healing)));
     }
 
-    /// A repair of the reconciler, done as soon as it is decided.
+    /// A repair of the reconciler, done as soon as it is decided, and the namespace that it is in.
     pub(super) fn record_repair(
         &mut self,
-        workflow: Uuid,
+        (workflow, namespace): (Uuid, &str),
         task: &str,
         action: HealingAction,
         (signal_at_ms, summary): (u64, String),
@@ -94,6 +95,7 @@ impl Engine {
             action: action.into(),
             summary,
             workflow_id: workflow.to_string(),
+            namespace: namespace.to_owned(),
             task: task.to_owned(),
             signal_at: Some(timestamp(signal_at_ms)),
             detected_at: Some(timestamp(now_ms)),
@@ -111,7 +113,8 @@ impl Engine {
             row.function
         );
         let told = (row.latest_start_ms, summary);
-        self.record_repair(row.key.workflow, task, HealingAction::RetryQueued, told);
+        let place = (row.key.workflow, row.namespace.as_str());
+        self.record_repair(place, task, HealingAction::RetryQueued, told);
     }
 }
 

@@ -194,7 +194,7 @@ impl Engine {
             return;
         }
         let told = (now_ms(), "a workflow stood still and goes on".to_owned());
-        self.record_repair(id, "", HealingAction::WorkflowAdvanced, told);
+        self.record_repair(place(entry, id), "", HealingAction::WorkflowAdvanced, told);
         // The store is right about its rows: what memory has is of the same steps, or older.
         let mut effects = vec![Effect::End];
         effects.extend(entry.workflow.standing_effects());
@@ -208,7 +208,7 @@ impl Engine {
             return;
         }
         let told = (now_ms(), "a finished workflow had something open".to_owned());
-        self.record_repair(id, "", HealingAction::Removed, told);
+        self.record_repair(place(entry, id), "", HealingAction::Removed, told);
         let work = Work { effects: vec![Effect::End], clears: true, ..Work::default() };
         self.finish(entry, id, work);
     }
@@ -224,7 +224,8 @@ impl Engine {
             return;
         }
         let told = (due_ms, "a timer was overdue".to_owned());
-        self.record_repair(id, &reference(entry, key.0), HealingAction::TimerFired, told);
+        let task = reference(entry, key.0);
+        self.record_repair(place(entry, id), &task, HealingAction::TimerFired, told);
         let work = Work { settle: Settle::Fired(key.0, key.1), ..Work::default() };
         let input = Input::TimerFired { frame: key.0, timer: key.1 };
         self.apply(entry, id, input, work);
@@ -239,7 +240,7 @@ impl Engine {
         let task = reference(entry, frame);
         let told = (row.since_ms, "a task waited where no worker would look".to_owned());
         let key = row.key;
-        self.record_repair(key.workflow, &task, HealingAction::Rerun, told);
+        self.record_repair(place(entry, key.workflow), &task, HealingAction::Rerun, told);
         let holders: Vec<Uuid> = self.sessions.keys().copied().collect();
         for session in holders {
             self.release(Some(session), key);
@@ -284,4 +285,9 @@ async fn scan(store: &dyn WorkflowStore) -> Result<Observed, StoreError> {
         quiet: quiet.into_iter().collect(),
         leftovers: store.leftovers(SCANNED_MAX).await?,
     })
+}
+
+/// A workflow, and the namespace that it is in.
+fn place(entry: &Entry, id: Uuid) -> (Uuid, &str) {
+    (id, &entry.definition.key.namespace)
 }

@@ -154,7 +154,8 @@ async fn a_goodbye_hands_back_uncharged_and_keeps_the_checkpoint() {
     let last = first.next().await;
     assert_eq!(last.attempt, 3);
     assert_eq!(world.get(&id).await.tasks[0].losses, 0);
-    assert_eq!(world.healing(&id).await.signal(), Signal::Drained);
+    let healing = world.healing(&id).await;
+    assert_eq!((healing.signal(), &*healing.namespace), (Signal::Drained, "test"));
     first.complete(&last, json!(1)).await;
     assert_eq!(world.output(&id).await, json!(1));
 }
