@@ -157,7 +157,8 @@ impl WorkflowService for Fake {
         it: Request<StartWorkflowRequest>,
     ) -> Answer<StartWorkflowResponse> {
         self.heard(it.into_inner().start)?;
-        Ok(Response::new(StartWorkflowResponse::default()))
+        let workflow_id = "w".to_owned();
+        Ok(Response::new(StartWorkflowResponse { workflow_id, ..StartWorkflowResponse::default() }))
     }
 
     async fn start_workflows(
