@@ -60,6 +60,10 @@ impl TaskService for Shared {
         let request = request.into_inner();
         let (session_id, lease) = self.change(|state| {
             state.opened.push(request);
+            if state.session.is_none() {
+                // Streams of the session before bring nothing to this one.
+                state.pulls.clear();
+            }
             let number = state.closed.len() + 1;
             let id = state.session.get_or_insert_with(|| format!("session-{number}")).clone();
             (id, state.lease)
