@@ -6,6 +6,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 use uuid::Uuid;
 
+use crate::store::limits::LimitKey;
 use crate::store::{DefinitionKey, StoreError};
 
 /// What can go wrong.
@@ -38,6 +39,15 @@ pub enum Error {
     /// There is no such definition.
     #[error("no definition {} is published; see `planaria definition list`", name(.0))]
     DefinitionNotFound(DefinitionKey),
+    /// There is no such limit.
+    #[error("no limit of {} is set; see `planaria limit list`", limit(.0))]
+    LimitNotFound(LimitKey),
+    /// There are too many limits.
+    #[error("there are {most} limits already: remove some")]
+    LimitsTooMany {
+        /// So many may be.
+        most: usize,
+    },
     /// There is no such workflow.
     #[error("no workflow {0}")]
     WorkflowNotFound(String),
@@ -97,6 +107,9 @@ pub enum Error {
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// What was refused for being too much should not come again before this.
+const OVERLOADED_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
+
 impl From<Rejected> for Error {
     fn from(rejected: Rejected) -> Self {
         match rejected {
@@ -118,6 +131,8 @@ impl Error {
             Self::DocumentTooLarge { .. } => (Code::InvalidArgument, "DOCUMENT_TOO_LARGE"),
             Self::DefinitionExists(_) => (Code::AlreadyExists, "DEFINITION_EXISTS"),
             Self::DefinitionNotFound(_) => (Code::NotFound, "DEFINITION_NOT_FOUND"),
+            Self::LimitNotFound(_) => (Code::NotFound, "LIMIT_NOT_FOUND"),
+            Self::LimitsTooMany { .. } => (Code::FailedPrecondition, "LIMITS_TOO_MANY"),
             Self::WorkflowNotFound(_) => (Code::NotFound, "WORKFLOW_NOT_FOUND"),
             Self::TaskNotFound(_) => (Code::NotFound, "TASK_NOT_FOUND"),
             Self::PhaseInvalid(_) => (Code::FailedPrecondition, "WORKFLOW_PHASE_INVALID"),
@@ -160,6 +175,9 @@ impl From<Error> for Status {
                     details.add_bad_request_violation(place, describe(problem));
                 }
             }
+            Error::Overloaded(_) => {
+                details.set_retry_info(Some(OVERLOADED_PAUSE));
+            }
             _ => {}
         }
         Self::with_error_details(code, error.to_string(), details)
@@ -183,6 +201,12 @@ fn name(key: &DefinitionKey) -> String {
         "" => format!("{namespace}/{name}"),
         version => format!("{namespace}/{name}:{version}"),
     }
+}
+
+fn limit(key: &LimitKey) -> String {
+    let LimitKey { namespace, function, per } = key;
+    let per = if per.is_empty() { String::new() } else { format!(" per {per}") };
+    format!("{namespace}/{function}{per}")
 }
 
 fn summary(problems: &[Problem]) -> String {

@@ -7,6 +7,7 @@ use planaria_dsl::{ExpressionPool, PoolConfig};
 use planaria_kernel::workflow::LossCause;
 use planaria_proto::failure_detector::v1::ForgetSessionRequest;
 use planaria_proto::failure_detector::v1::evidence_service_client::EvidenceServiceClient;
+use planaria_proto::flow::v1::flow_service_server::FlowServiceServer;
 use planaria_proto::orchestrator::v1::lending_service_server::LendingServiceServer;
 use planaria_proto::orchestrator::v1::orchestrator_service_server::OrchestratorServiceServer;
 use planaria_proto::orchestrator::v1::report_verdicts_request::Verdict;
@@ -29,6 +30,7 @@ use crate::engine::{Command, Emitted, EndedSession, Parts};
 use crate::error::Error;
 use crate::gates::Gates;
 use crate::lending::{Lender, Lent};
+use crate::limits::Limits;
 use crate::meters::Meters;
 use crate::shards::{Keeper, Shards, Workshop};
 use crate::store::{Holder, PostgresShardRegistry, Shard, ShardRegistry, SqliteShardRegistry};
@@ -47,6 +49,8 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let definitions = Arc::new(Definitions::new(store.clone(), config.document_bytes_max));
     let tokens = Tokens::new(&store.token_secret().await?);
     let gates = Gates::default();
+    let limits = Limits::new(registry.clone().limits());
+    limits.read().await?;
     let (requests, under_way) = mpsc::channel(1);
     let (ended_sessions, ended) = mpsc::unbounded_channel();
     let (waits, waiting) = mpsc::unbounded_channel();
@@ -58,6 +62,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         tokens: tokens.clone(),
         expressions: expressions()?,
         gates: gates.clone(),
+        limits: limits.clone(),
         meters: Meters::new(&service.metrics),
         ended_sessions,
         waits,
@@ -71,6 +76,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         shards: shards.clone(),
         peers: Peers::new(deps.directory.clone()),
         lent: Lent::default(),
+        limits: limits.clone(),
         tokens,
         address: deps.address.clone(),
         tracer: deps.tracer.clone(),
@@ -94,6 +100,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         Keeper::new(registry.clone(), shards.clone(), holder, config, shop.open(), readiness);
     service.spawn("engines", keeper.run(deps.stop.clone(), under_way));
     service.spawn("gates", gates.clone().follow(deps.directory.clone(), deps.stop.clone()));
+    service.spawn("limits", limits.follow(shards.clone(), deps.stop.clone()));
     service.spawn("freed", look_when_freed(gates, shards.clone(), deps.stop.clone()));
     if registry.is_shared() {
         let (shards, stop) = (shards.clone(), deps.stop.clone());
@@ -133,6 +140,7 @@ struct Shop {
     tokens: Tokens,
     expressions: Arc<ExpressionPool>,
     gates: Gates,
+    limits: Limits,
     meters: Meters,
     ended_sessions: mpsc::UnboundedSender<EndedSession>,
     waits: mpsc::UnboundedSender<Shard>,
@@ -151,6 +159,7 @@ impl Shop {
             tail: tail.clone(),
             expressions: self.expressions.clone(),
             gates: self.gates.clone(),
+            limits: self.limits.clone(),
             meters: self.meters.clone(),
             ended_sessions: self.ended_sessions.clone(),
             waits: self.waits.clone(),
@@ -165,10 +174,12 @@ fn add_routes(service: &mut Service, api: &Api) {
     let workflows = WorkflowServiceServer::new(api.clone()).max_decoding_message_size(most);
     let tasks = TaskServiceServer::new(api.clone()).max_decoding_message_size(most);
     let internal = OrchestratorServiceServer::new(api.clone()).max_decoding_message_size(most);
+    let flow = FlowServiceServer::new(api.clone()).max_decoding_message_size(most);
     let lending = LendingServiceServer::new(api.clone()).max_decoding_message_size(most);
     let routes = std::mem::take(&mut service.routes);
     service.routes = routes
         .add_service(lending)
+        .add_service(flow)
         .add_service(definitions)
         .add_service(workflows)
         .add_service(tasks)

@@ -3,9 +3,11 @@
 mod access;
 mod batches;
 mod definition;
+mod flow;
 mod followed;
 mod internal;
 mod lending;
+mod limited;
 mod payload;
 pub(crate) mod route;
 mod statistics;
@@ -31,6 +33,7 @@ use crate::definitions::Definitions;
 use crate::engine::Command;
 use crate::error::Error;
 use crate::lending::Lent;
+use crate::limits::Limits;
 use crate::shards::Shards;
 use crate::store::{Shard, ShardRegistry, WorkflowStore};
 use crate::token::Tokens;
@@ -47,6 +50,7 @@ pub(crate) struct Api {
     pub(crate) shards: Shards,
     pub(crate) peers: Peers,
     pub(crate) lent: Lent,
+    pub(crate) limits: Limits,
     pub(crate) tokens: Tokens,
     /// Where this process answers.
     pub(crate) address: String,

@@ -18,11 +18,13 @@ mod lane;
 mod lend;
 mod load;
 mod observe;
+mod permits;
 mod pool;
 mod reconcile;
 mod report;
 mod route;
 mod session;
+mod settling;
 mod start;
 mod timers;
 
@@ -38,6 +40,7 @@ use uuid::Uuid;
 use crate::config::Config;
 use crate::definitions::Definitions;
 use crate::gates::Gates;
+use crate::limits::Limits;
 use crate::log::LogTail;
 use crate::meters::Meters;
 use crate::store::{Shard, StoreError, TaskKey, WorkflowStore};
@@ -51,6 +54,7 @@ pub(crate) use command::{
 pub(crate) use dispatch::json_payload;
 use entry::{Mail, Slot};
 
+use permits::Permits;
 use route::Routes;
 pub(crate) use session::Handed;
 use session::Session;
@@ -74,6 +78,8 @@ pub(crate) struct Parts {
     pub expressions: Arc<planaria_dsl::ExpressionPool>,
     /// What the retry engine holds back.
     pub gates: Gates,
+    /// What operators let run and start.
+    pub limits: Limits,
     /// What is counted.
     pub(crate) meters: Meters,
     /// Who is told that a session is over.
@@ -96,6 +102,8 @@ pub(crate) enum Internal {
     Timers(Vec<(crate::store::TimerKey, u64)>),
     /// What the reconciler found.
     Observed(Box<reconcile::Observed>),
+    /// What the store says of limits.
+    Settled(settling::Answered),
 }
 
 /// The engine.
@@ -108,6 +116,9 @@ pub(crate) struct Engine {
     sessions: HashMap<Uuid, Session>,
     workers: HashMap<String, Uuid>,
     routes: Routes,
+    permits: Permits,
+    /// One settles after the other, also when the engine has forgotten the first.
+    settle_turn: Arc<tokio::sync::Mutex<()>>,
     /// Sessions with slots to fill.
     hungry: HashSet<Uuid>,
     /// Lent sessions that may have slots to give back.
@@ -143,6 +154,7 @@ pub(crate) struct Engine {
     next_sweep: Instant,
     next_scan: Instant,
     next_reconcile: Instant,
+    next_settle: Instant,
 }
 
 /// Starts the engine: reads what is open, then answers commands until `stop`, and commits what it
@@ -205,6 +217,8 @@ impl Engine {
             sessions: HashMap::new(),
             workers: HashMap::new(),
             routes,
+            permits: Permits::default(),
+            settle_turn: Arc::default(),
             hungry: HashSet::new(),
             idle_lent: HashSet::new(),
             has_news: false,
@@ -229,6 +243,7 @@ impl Engine {
             next_sweep: now,
             next_scan: now,
             next_reconcile: now,
+            next_settle: now,
         }
     }
 
@@ -244,6 +259,7 @@ impl Engine {
             }
         }
         self.return_idle();
+        self.settle_limits();
         if std::mem::take(&mut self.has_news) && self.routes.is_open() {
             let _ = self.parts.waits.send(self.parts.shard);
         }
@@ -256,6 +272,7 @@ impl Engine {
             Instant::now() + Duration::from_millis(wait_ms)
         });
         let own = self.next_sweep.min(self.next_scan).min(self.next_reconcile);
+        let own = if self.permits.is_active() { own.min(self.next_settle) } else { own };
         timer.map_or(own, |timer| timer.min(own))
     }
 
@@ -280,6 +297,11 @@ impl Engine {
         if now >= self.next_reconcile {
             self.next_reconcile = reconcile;
             self.observe_for_repairs();
+            self.adopt_rules();
+        }
+        if now >= self.next_settle {
+            self.next_settle = after(self.parts.config.settle_ms);
+            self.permits.wish();
         }
     }
 
@@ -291,6 +313,7 @@ impl Engine {
             Internal::Evaluated(id, number, answer) => self.evaluated(id, number, answer),
             Internal::Timers(timers) => self.arm_scanned(&timers),
             Internal::Observed(observed) => self.repair(*observed),
+            Internal::Settled(answered) => self.limits_settled(answered),
         }
     }
 }

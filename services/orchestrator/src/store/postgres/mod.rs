@@ -1,6 +1,7 @@
 //! The PostgreSQL adapter: one database, many orchestrators, a writer for each shard.
 
 mod commit;
+mod limits;
 mod query;
 mod read;
 mod registry;
@@ -29,10 +30,10 @@ pub(crate) use registry::PostgresShardRegistry;
 /// The orchestrator's part of the database.
 pub const SCHEMA: PostgresSchema = PostgresSchema {
     name: "orchestrator",
-    migrations: &[Migration {
-        name: "0001_orchestrator",
-        sql: include_str!("0001_orchestrator.sql"),
-    }],
+    migrations: &[
+        Migration { name: "0001_orchestrator", sql: include_str!("0001_orchestrator.sql") },
+        Migration { name: "0002_limits", sql: include_str!("0002_limits.sql") },
+    ],
 };
 
 /// The orchestrator's store as the writer of a log sees it.

@@ -1,6 +1,7 @@
 //! The SQLite adapter: one file, one writer, one orchestrator.
 
 mod commit;
+mod limits;
 mod query;
 mod read;
 mod registry;
@@ -22,8 +23,10 @@ use super::{
     TaskKey, TaskRow, TimerKey, WorkflowFilter, WorkflowRow, WorkflowStore, Write,
 };
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { name: "0001_orchestrator", sql: include_str!("../schema.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { name: "0001_orchestrator", sql: include_str!("../schema.sql") },
+    Migration { name: "0002_limits", sql: include_str!("0002_limits.sql") },
+];
 
 pub(crate) use registry::SqliteShardRegistry;
 
