@@ -30,7 +30,7 @@ impl OrchestratorService for FakeOrchestrator {
         let start = {
             let state = self.state();
             match request.after {
-                Some(after) if state.log.reaches(after.seq) => after.seq,
+                Some(after) if request.with_gaps || state.log.reaches(after.seq) => after.seq,
                 Some(_) => return Err(Status::out_of_range("the position is not kept any more")),
                 None if request.from_end => state.log.end().seq,
                 None => 0,

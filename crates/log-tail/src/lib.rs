@@ -244,6 +244,7 @@ impl LogTail {
             settings: self.settings.clone(),
             shard,
             from,
+            with_gaps: matches!(from, From::Oldest),
             stream: None,
             pause: None,
         }
@@ -332,5 +333,12 @@ mod tests {
         assert!(tail.next().await.is_err());
         tail.restart(Start::Oldest);
         assert_eq!(read_to(&mut tail, 4).await, [3, 4]);
+        // A reader that took what there was is not sent back to the beginning by a broken stream.
+        mesh.stop().await;
+        mesh.push(session_opened("w4"));
+        mesh.push(session_opened("w5"));
+        mesh.trim_before(6);
+        let (read, ()) = tokio::join!(read_to(&mut tail, 6), mesh.restart());
+        assert_eq!(read, [6]);
     }
 }

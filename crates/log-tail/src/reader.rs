@@ -29,6 +29,8 @@ pub(crate) struct Reader {
     pub(crate) settings: TailSettings,
     pub(crate) shard: u32,
     pub(crate) from: From,
+    /// It takes what there is: its beginning was the oldest record kept.
+    pub(crate) with_gaps: bool,
     pub(crate) stream: Option<Streaming<ReadLogResponse>>,
     pub(crate) pause: Option<Duration>,
 }
@@ -42,7 +44,8 @@ impl Reader {
             From::After(position) => (Some(position), false),
         };
         let topics = self.topics.clone();
-        let request = ReadLogRequest { after, topics, from_end, shard: self.shard };
+        let with_gaps = self.with_gaps;
+        let request = ReadLogRequest { after, topics, from_end, shard: self.shard, with_gaps };
         let limit = Duration::from_millis(self.settings.open_ms_max);
         let opened = timeout(limit, self.client.read_log(request)).await;
         let opened = opened.map_err(|_| Status::unavailable("no answer in time"))?;

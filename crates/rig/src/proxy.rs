@@ -2,12 +2,13 @@
 //! somebody says otherwise.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -96,19 +97,34 @@ impl Link {
         let Ok(Ok(server)) = connected else { return reset(&client) };
         let _ = client.set_nodelay(true);
         let _ = server.set_nodelay(true);
-        let (from_client, to_client) = client.into_split();
-        let (from_server, to_server) = server.into_split();
-        let mut up = tokio::spawn(self.clone().pump(from_client, to_server));
-        let mut down = tokio::spawn(self.clone().pump(from_server, to_client));
-        tokio::select! {
-            reason = &mut up => if matches!(reason, Ok(Done::Broken)) { down.abort() },
-            reason = &mut down => if matches!(reason, Ok(Done::Broken)) { up.abort() },
+        let (mut client, mut server) = (client, server);
+        if matches!(self.exchange(&mut client, &mut server).await, Done::Broken) {
+            reset(&client);
+            reset(&server);
+        }
+    }
+
+    /// Copies both directions until both have ended or one is broken.
+    async fn exchange(&self, client: &mut TcpStream, server: &mut TcpStream) -> Done {
+        // Halves that are borrowed: those that are owned say an orderly end when they are dropped.
+        let (from_client, to_client) = client.split();
+        let (from_server, to_server) = server.split();
+        let mut up = pin!(self.pump(from_client, to_server));
+        let mut down = pin!(self.pump(from_server, to_client));
+        let first = tokio::select! {
+            done = &mut up => (done, true),
+            done = &mut down => (done, false),
+        };
+        match first {
+            (Done::Broken, _) => Done::Broken,
+            (Done::Ended, true) => down.await,
+            (Done::Ended, false) => up.await,
         }
     }
 
     /// Copies one direction. At the end of the stream the other side is told so; a broken one is
     /// broken for both.
-    async fn pump(self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> Done {
+    async fn pump(&self, mut from: ReadHalf<'_>, mut to: WriteHalf<'_>) -> Done {
         let mut state = self.state.subscribe();
         let mut buffer = vec![0; BUFFER_BYTES];
         loop {
@@ -116,14 +132,10 @@ impl Link {
                 read = from.read(&mut buffer) => read,
                 _ = state.wait_for(|cut| *cut == Cut::Reset) => {
                     self.hit();
-                    reset(from.as_ref());
-                    reset(to.as_ref());
                     return Done::Broken;
                 }
             };
             if !self.passes(&mut state).await {
-                reset(from.as_ref());
-                reset(to.as_ref());
                 return Done::Broken;
             }
             match read {
@@ -132,11 +144,7 @@ impl Link {
                     return Done::Ended;
                 }
                 Ok(count) if to.write_all(&buffer[..count]).await.is_ok() => (),
-                Ok(_) | Err(_) => {
-                    reset(from.as_ref());
-                    reset(to.as_ref());
-                    return Done::Broken;
-                }
+                Ok(_) | Err(_) => return Done::Broken,
             }
         }
     }

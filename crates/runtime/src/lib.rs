@@ -21,6 +21,7 @@ pub mod service;
 pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
+pub mod wire;
 
 mod error;
 mod inbound;

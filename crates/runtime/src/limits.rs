@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::wire::WireLimits;
+
 /// The limits of a listener. The defaults are wide, for connections between services; a public
 /// listener narrows `streams_max` and `connections_max`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,8 +35,13 @@ pub struct ServerLimits {
     pub request_ms_max: u64,
     /// How long requests and background tasks may take to end after the stop; then they are cut.
     pub drain_ms: u64,
-    /// The first byte of a connection must arrive within this.
+    /// The first byte of a connection must arrive within this, and then those that tell which
+    /// HTTP it speaks.
     pub first_byte_ms_max: u64,
+    /// A connection that takes no byte for this long, although there are some for it, is cut.
+    pub write_ms_max: u64,
+    /// HTTP/2 frames that carry neither a call nor data; more in a second end the connection.
+    pub control_frames_per_second: u32,
     /// HTTP/1.1 beside HTTP/2 on the same port, for browsers.
     pub http1: bool,
     /// An HTTP/1.1 request's headers must be complete within this.
@@ -58,8 +65,21 @@ impl Default for ServerLimits {
             request_ms_max: 0,
             drain_ms: 5_000,
             first_byte_ms_max: 5_000,
+            write_ms_max: 30_000,
+            control_frames_per_second: 100_000,
             http1: false,
             http1_header_ms_max: 5_000,
+        }
+    }
+}
+
+impl ServerLimits {
+    /// What is measured below HTTP.
+    pub(crate) const fn wire(&self) -> WireLimits {
+        WireLimits {
+            first_byte_ms_max: self.first_byte_ms_max,
+            write_ms_max: self.write_ms_max,
+            control_frames_per_second: self.control_frames_per_second,
         }
     }
 }

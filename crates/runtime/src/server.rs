@@ -22,6 +22,7 @@ use tonic_health::server::HealthReporter;
 use crate::calls::Calls;
 use crate::identity::Guard;
 use crate::inbound::Inbound;
+use crate::wire::Wire;
 use crate::{BackgroundTask, Error, Health, ServerLimits, Service, admin};
 
 /// After a failed accept, typically for want of file descriptors: some may be free again.
@@ -197,7 +198,8 @@ impl Connections {
         let (routes, guard, calls) = (routes.clone(), guard.clone(), calls.clone());
         let inbound = Inbound { routes, guard, calls, peer, request_max };
         let builder = http(&self.limits, Streams { cut: self.cut.child_token() });
-        let first_byte_max = Duration::from_millis(self.limits.first_byte_ms_max);
+        let wire = self.limits.wire();
+        let first_byte_max = Duration::from_millis(wire.first_byte_ms_max);
         let close = self.close.clone();
         self.open.spawn(async move {
             let opened = tokio::select! {
@@ -205,7 +207,7 @@ impl Connections {
                 () = close.cancelled() => return,
             };
             if let Ok(Ok(())) = opened {
-                converse(builder, stream, inbound, close).await;
+                converse(builder, Wire::new(stream, wire), inbound, close).await;
             }
         });
     }
@@ -221,12 +223,12 @@ impl Connections {
 /// A connection from its first byte to its end.
 async fn converse(
     builder: auto::Builder<Streams>,
-    stream: TcpStream,
+    wire: Wire,
     inbound: Inbound,
     close: CancellationToken,
 ) {
     let service = TowerToHyperService::new(inbound);
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(wire), service));
     let result = tokio::select! {
         result = connection.as_mut() => result,
         () = close.cancelled() => {
@@ -274,5 +276,7 @@ fn http(limits: &ServerLimits, streams: Streams) -> auto::Builder<Streams> {
     if limits.http1 { builder } else { builder.http2_only() }
 }
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;

@@ -56,7 +56,13 @@ impl Backoff {
 
     /// Waits for the next delay.
     pub(crate) async fn wait(&mut self) {
-        let delay = self.next();
+        self.wait_at_least(Duration::ZERO).await;
+    }
+
+    /// The same, and no less than this: then by up to half as much longer, so that those who were
+    /// told the same do not come back as one.
+    pub(crate) async fn wait_at_least(&mut self, least: Duration) {
+        let delay = self.next().max(least.mul_f64(1.0 + fastrand::f64() / 2.0));
         if delay.is_zero() {
             // A peer that accepts and closes at once must not keep this thread to itself.
             tokio::task::yield_now().await;

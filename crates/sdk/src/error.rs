@@ -1,5 +1,7 @@
 //! What can go wrong between a program and the engine.
 
+use std::time::Duration;
+
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -112,6 +114,12 @@ pub(crate) fn is_outage(status: &Status) -> bool {
         }
         _ => false,
     }
+}
+
+/// When to try again, where the status says so: something is full just now.
+pub(crate) fn retry_after(status: &Status) -> Option<Duration> {
+    let info = status.get_details_retry_info().filter(|_| status.code() == Code::ResourceExhausted);
+    info.and_then(|info| info.retry_delay)
 }
 
 fn described(status: &Status) -> String {

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use planaria_proto::workflow::v1::workflow_service_server::{
     WorkflowService, WorkflowServiceServer,
@@ -68,6 +68,34 @@ async fn a_run_is_waited_for_through_outages_with_one_key() {
     let keys = fake.keys.lock().unwrap().clone();
     assert_eq!(keys.len(), 5);
     assert!(!keys[0].is_empty() && keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+}
+
+#[tokio::test]
+async fn an_engine_that_is_full_is_asked_again_when_it_says() {
+    let fake = Fake::default();
+    let client = fake.serve().await;
+    let pause = Duration::from_millis(200);
+    let full = || {
+        let mut details = ErrorDetails::with_error_info("OVERLOADED", "planaria.dev", []);
+        details.set_retry_info(Some(pause));
+        Status::with_error_details(Code::ResourceExhausted, "full", details)
+    };
+    for runs in [true, false] {
+        fake.keys.lock().unwrap().clear();
+        fake.fail_with([full(), full()]);
+        let began = Instant::now();
+        let id = if runs {
+            client.run(start()).await.unwrap().workflow_id
+        } else {
+            client.start(start()).await.unwrap().workflow_id
+        };
+        assert_eq!(id, "w");
+        assert!(began.elapsed() >= pause * 2, "{:?}", began.elapsed());
+        assert_eq!(fake.keys.lock().unwrap().len(), 3);
+    }
+    // What will not pass is not waited for.
+    fake.fail_with([Status::resource_exhausted("too large")]);
+    assert!(client.run(start()).await.is_err());
 }
 
 #[tokio::test]

@@ -148,6 +148,7 @@ async fn without_renewals_the_worker_renews_itself() {
     let id = engine.assign("wait", "null").await;
     engine.until("two renewals", |state| state.renewals.len() == 2).await;
     assert_eq!(engine.state().renewals[0].attempt_ids, [id.as_str()]);
+    assert_eq!(engine.state().routed[0], ("RenewSession", "replica-1".to_owned()));
     gate.add_permits(1);
     engine.output(&id).await;
     assert_eq!(begun.load(Ordering::SeqCst), 1, "it was never stopped");

@@ -75,6 +75,12 @@ async fn typed_raw_and_blocking_functions_are_executed() {
     worker.stop.cancel();
     worker.run.await.unwrap().unwrap();
     assert_eq!(engine.state().closed, ["session-1"]);
+    // No other replica has to pass them on.
+    let routed = std::mem::take(&mut engine.state().routed);
+    assert!(routed.iter().all(|(_, replica)| replica == "replica-1"), "{routed:?}");
+    for method in ["ReportResults", "CloseSession"] {
+        assert!(routed.iter().any(|(called, _)| *called == method), "{routed:?}");
+    }
 }
 
 #[tokio::test]

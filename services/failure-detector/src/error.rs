@@ -1,9 +1,13 @@
 //! What can go wrong, by what the caller can do about it.
 
+use std::time::Duration;
+
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 const DOMAIN: &str = "planaria.dev";
+/// When it makes sense to try again where there are too many.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// An error of the failure detector.
 #[derive(Debug, thiserror::Error)]
@@ -46,11 +50,34 @@ impl From<Error> for Status {
         let (code, reason) = error.code_and_reason();
         let mut details = ErrorDetails::new();
         details.set_error_info(reason, DOMAIN, std::collections::HashMap::new());
+        if code == Code::ResourceExhausted {
+            // Workers and watchers come and go.
+            details.set_retry_info(Some(RETRY_AFTER));
+        }
         if let Error::HeartbeatInvalid(violations) = &error {
             for (field, description) in violations {
                 details.add_bad_request_violation(field, description);
             }
         }
         Self::with_error_details(code, error.to_string(), details)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_says_when_to_try_again_and_what_does_not_says_nothing() {
+        for (error, code, passes) in [
+            (Error::TooManyWorkers, Code::ResourceExhausted, true),
+            (Error::TooManyWatchers, Code::ResourceExhausted, true),
+            (Error::WorkerNotFound("w".into()), Code::NotFound, false),
+            (Error::Stopping, Code::Unavailable, false),
+        ] {
+            let status = Status::from(error);
+            let said = status.get_details_retry_info().and_then(|info| info.retry_delay);
+            assert_eq!((status.code(), said), (code, passes.then_some(RETRY_AFTER)), "{status}");
+        }
     }
 }

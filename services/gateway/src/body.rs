@@ -1,7 +1,6 @@
 //! The bodies that pass through the gateway, in both directions.
 
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -12,7 +11,8 @@ use hyper::body::Incoming;
 
 use crate::access::End;
 use crate::client::Counted;
-use crate::flow::Pump;
+use crate::flow::{Pump, Pumping};
+use crate::leash;
 use crate::refusal::Refusal;
 use crate::upstream::Place;
 use crate::web::{TextDecoder, WebEncoder};
@@ -69,7 +69,7 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, tonic::Status>>> {
-        match &mut *self {
+        let frame = match &mut *self {
             Self::Empty => Poll::Ready(None),
             Self::Full(bytes) => {
                 let bytes = std::mem::take(bytes);
@@ -78,7 +78,10 @@ impl http_body::Body for Body {
             Self::Upstream(answer) => answer.poll(context).map(|frame| frame.map(Ok)),
             Self::Local(body) => Pin::new(body).poll_frame(context),
             Self::Web(encoder) => encoder.poll(context),
-        }
+        };
+        // After the last one nobody asks for more.
+        leash::note(matches!(&frame, Poll::Ready(Some(_))) && !self.is_end_stream());
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
@@ -117,8 +120,8 @@ pub(crate) struct Answer {
 pub(crate) struct Origin {
     pub(crate) service: &'static str,
     pub(crate) streaming: bool,
-    /// Why the request's own task ended the call.
-    pub(crate) refused: Option<Arc<OnceLock<Refusal>>>,
+    /// The request, where it flows in a task of its own; that ends with this.
+    pub(crate) pumping: Option<Pumping>,
     /// The end of the caller's key, should it come first.
     pub(crate) end: End,
     pub(crate) counted: Counted,
@@ -127,8 +130,8 @@ pub(crate) struct Origin {
 impl Origin {
     /// What the client is told instead of the rest.
     pub(crate) fn refusal(&self, error: &h2::Error) -> Refusal {
-        if let Some(refusal) = self.refused.as_ref().and_then(|refused| refused.get()) {
-            return refusal.clone();
+        if let Some(refusal) = self.pumping.as_ref().and_then(Pumping::refusal) {
+            return refusal;
         }
         if self.counted.gateway().upstreams.is_cut(self.streaming) {
             return Refusal::Draining;
@@ -174,6 +177,10 @@ impl Answer {
             match ready!(self.body.poll_trailers(context)) {
                 Ok(trailers) => {
                     self.state = State::Ended;
+                    // The service has what it wanted: it ends the rest as it likes.
+                    if let Some(pumping) = self.origin.pumping.take() {
+                        pumping.leave();
+                    }
                     if let Some(trailers) = &trailers {
                         self.origin.counted.answered(trailers);
                     }
@@ -188,7 +195,9 @@ impl Answer {
     /// The head is sent already, so the error goes into the trailers.
     fn fail(&mut self, refusal: &Refusal) -> Poll<Option<Frame<Bytes>>> {
         self.state = State::Ended;
+        // Nothing more of the request passes, whatever its sender goes on to send.
         self.pump = None;
+        self.origin.pumping = None;
         self.origin.counted.gateway().counters.refused(refusal);
         let trailers: HeaderMap = refusal.trailers();
         self.origin.counted.answered(&trailers);

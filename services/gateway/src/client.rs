@@ -9,10 +9,14 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::request::Parts;
 
+use crate::access::Caller;
 use crate::handler::Gateway;
 use crate::refusal::Refusal;
 use crate::upstream::Lane;
 use crate::watch::Watched;
+
+/// One place in so many is for workers alone.
+const WORKERS_SHARE: usize = 8;
 
 /// Its own upstream connections for streams, and whether it is in use.
 #[derive(Debug)]
@@ -38,16 +42,23 @@ impl Client {
         Arc::clone(lanes.entry(address).or_insert_with(|| Arc::new(Lane::new(address))))
     }
 
-    /// Counts a call for as long as the result lives.
+    /// Counts a call for as long as the result lives. Health is nobody's call.
     ///
     /// # Errors
     /// Too many are under way.
-    pub(crate) fn begin(self: &Arc<Self>) -> Result<Counted, Refusal> {
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        caller: Option<&Arc<Caller>>,
+        is_workers: bool,
+    ) -> Result<Counted, Refusal> {
         self.open.fetch_add(1, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::Relaxed);
         let before = self.gateway.counters.open.inc();
-        let counted = Counted { client: Arc::clone(self), watched: None };
-        let max = self.gateway.config.calls_max;
+        let own = caller.map_or(Ok(()), |caller| caller.begin());
+        let caller = caller.map(Arc::clone);
+        let counted = Counted { client: Arc::clone(self), caller, watched: None };
+        own.map_err(|max| Refusal::Overloaded { what: "calls of this key under way", max })?;
+        let max = places(self.gateway.config.calls_max, is_workers);
         if usize::try_from(before).is_ok_and(|before| before >= max) {
             return Err(Refusal::Overloaded { what: "calls under way", max });
         }
@@ -72,10 +83,17 @@ impl Client {
     }
 }
 
+/// How many of `max` places a call may find taken. Calls that wait for the end of work must not
+/// keep out those that bring it about.
+pub(crate) const fn places(max: usize, is_workers: bool) -> usize {
+    if is_workers { max } else { max - max / WORKERS_SHARE }
+}
+
 /// A call under way.
 #[derive(Debug)]
 pub(crate) struct Counted {
     client: Arc<Client>,
+    caller: Option<Arc<Caller>>,
     watched: Option<Watched>,
 }
 
@@ -100,6 +118,9 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.client.open.fetch_sub(1, Ordering::Relaxed);
+        if let Some(caller) = &self.caller {
+            caller.end();
+        }
         self.client.gateway.counters.open.dec();
     }
 }

@@ -1,5 +1,6 @@
 //! The settings of the gateway: section `gateway`.
 
+use planaria_runtime::wire::WireLimits;
 use planaria_store::SqliteSettings;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -40,8 +41,11 @@ pub struct Config {
     /// A request of one message must have arrived within this; calls with a stream of messages
     /// may take their time.
     pub request_ms_max: u64,
-    /// Calls and streams under way, over all connections.
+    /// Calls and streams under way, over all connections. One place in eight is kept for what
+    /// only workers call: others may be waiting for them.
     pub calls_max: usize,
+    /// Those of one key.
+    pub calls_per_key_max: usize,
     /// How long calls may take to end after the stop; then they are cut. Streams are cut at once.
     pub drain_ms: u64,
     /// Towards the clients.
@@ -68,6 +72,7 @@ impl Default for Config {
             message_bytes_max: 4 * 1024 * 1024,
             request_ms_max: 30_000,
             calls_max: 20_000,
+            calls_per_key_max: 5_000,
             drain_ms: 5_000,
             listener: ListenerLimits::default(),
             upstream: UpstreamLimits::default(),
@@ -114,8 +119,16 @@ pub struct ListenerLimits {
     pub keepalive_interval_ms: u64,
     /// An unanswered probe ends the connection after this.
     pub keepalive_timeout_ms: u64,
-    /// The first byte of a connection must arrive within this.
+    /// The first byte of a connection must arrive within this, and then those that tell which
+    /// HTTP it speaks.
     pub first_byte_ms_max: u64,
+    /// A connection that takes no byte for this long, although there are some for it, is cut.
+    pub write_ms_max: u64,
+    /// A call is cut whose client takes nothing more of the answer for this long.
+    pub unread_ms_max: u64,
+    /// HTTP/2 frames that carry neither a call nor data (PING, SETTINGS, RST_STREAM,
+    /// WINDOW_UPDATE, …); more in a second end the connection.
+    pub control_frames_per_second: u32,
     /// A connection without a call for this long is closed.
     pub idle_ms_max: u64,
     /// An HTTP/1.1 request's headers must be complete within this.
@@ -137,8 +150,22 @@ impl Default for ListenerLimits {
             keepalive_interval_ms: 5_000,
             keepalive_timeout_ms: 3_000,
             first_byte_ms_max: 5_000,
+            write_ms_max: 10_000,
+            unread_ms_max: 60_000,
+            control_frames_per_second: 10_000,
             idle_ms_max: 600_000,
             http1_header_ms_max: 5_000,
+        }
+    }
+}
+
+impl ListenerLimits {
+    /// What is measured below HTTP.
+    pub(crate) const fn wire(&self) -> WireLimits {
+        WireLimits {
+            first_byte_ms_max: self.first_byte_ms_max,
+            write_ms_max: self.write_ms_max,
+            control_frames_per_second: self.control_frames_per_second,
         }
     }
 }
@@ -149,7 +176,8 @@ impl Default for ListenerLimits {
 pub struct UpstreamLimits {
     /// Connections per address that all unary calls share.
     pub unary_connections: usize,
-    /// Open calls or streams per connection; more are refused.
+    /// Open calls or streams per connection; more are refused. One place in eight is kept for
+    /// what only workers call.
     pub streams_max: usize,
     /// A connection must stand within this.
     pub connect_ms_max: u64,

@@ -16,17 +16,26 @@ pub(crate) struct Counters {
 
 impl Counters {
     pub(crate) fn new(metrics: &Metrics) -> Self {
+        let refused = metrics.counters(
+            "gateway_refusals",
+            "Calls that the gateway itself answered with an error, by reason",
+        );
+        // There from the start: the first refusal would otherwise be no increase of anything.
+        for reason in ["UPSTREAM_UNAVAILABLE", "GATEWAY_OVERLOADED", "RATE_LIMITED"] {
+            let _at_zero = refused.get_or_create(&labels(reason));
+        }
         Self {
             open: metrics.gauge("gateway_open_calls", "Calls and streams under way"),
             connections: metrics.gauge("gateway_connections", "Open connections of clients"),
-            refused: metrics.counters(
-                "gateway_refusals",
-                "Calls that the gateway itself answered with an error, by reason",
-            ),
+            refused,
         }
     }
 
     pub(crate) fn refused(&self, refusal: &Refusal) {
-        self.refused.get_or_create(&vec![("reason", refusal.reason().to_owned())]).inc();
+        self.refused.get_or_create(&labels(refusal.reason())).inc();
     }
+}
+
+fn labels(reason: &str) -> Labels {
+    vec![("reason", reason.to_owned())]
 }

@@ -1,12 +1,15 @@
 //! The way of a request's body to the service.
 
+use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::{Reason, SendStream};
 use http_body::Body;
 use tokio::time::{Duration, Sleep};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::body::RequestBody;
 use crate::meter::Meter;
@@ -135,5 +138,34 @@ impl Pump {
         // wait for each other do not divide the connection's window among them.
         self.stream.reserve_capacity(1);
         self.waiting = Some(chunk);
+    }
+}
+
+/// A request that flows in a task of its own, which ends with the request, with the stream, or when
+/// this is dropped: then the stream is reset.
+#[derive(Debug)]
+pub(crate) struct Pumping {
+    refused: Arc<OnceLock<Refusal>>,
+    task: AbortOnDropHandle<()>,
+}
+
+impl Pumping {
+    pub(crate) fn start(mut pump: Pump) -> Self {
+        let refused = Arc::new(OnceLock::new());
+        let result = Arc::clone(&refused);
+        let task = tokio::spawn(async move {
+            poll_fn(|context| pump.poll(context, |refusal| drop(result.set(refusal)))).await;
+        });
+        Self { refused, task: AbortOnDropHandle::new(task) }
+    }
+
+    /// Why the request was not fit to be sent on to its end.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        self.refused.get().cloned()
+    }
+
+    /// Lets it flow to its end by itself.
+    pub(crate) fn leave(self) {
+        drop(self.task.detach());
     }
 }

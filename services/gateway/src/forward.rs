@@ -1,8 +1,8 @@
 //! One call, from the client to the service and back.
 
 use std::future::poll_fn;
-use std::sync::{Arc, OnceLock};
-use std::task::{Poll, ready};
+use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use crate::access::{Caller, End};
 use crate::body::{Answer, Body, Origin, RequestBody, State};
 use crate::client::Client;
-use crate::flow::{Inflow, Pump};
+use crate::flow::{Inflow, Pump, Pumping};
 use crate::refusal::Refusal;
 use crate::routes::Method;
 
@@ -37,14 +37,15 @@ pub(crate) async fn forward(
     body: RequestBody,
 ) -> Result<Response<Body>, Refusal> {
     let gateway = &client.gateway;
-    let mut counted = client.begin()?;
+    let mut counted = client.begin(Some(caller), method.is_workers)?;
     method.calls.inc();
     counted.watch(&mut parts);
     let ms_max = (!method.client_streaming).then_some(gateway.config.request_ms_max);
     let mut inflow = Inflow::new(body, gateway.config.message_bytes_max, ms_max);
     // Whoever sends one message sends it before anything is answered. It is awaited here, so that
     // a message that is too long never reaches a service.
-    let first = if method.client_streaming { None } else { first(&mut inflow).await? };
+    let mut end = End::of(caller);
+    let first = if method.client_streaming { None } else { first(&mut inflow, &mut end).await? };
     let replica = parts.headers.get(REPLICA).cloned();
     strip_own(&mut parts.headers);
     parts.headers.insert(HOP, HeaderValue::from_static("gateway"));
@@ -53,24 +54,18 @@ pub(crate) async fn forward(
     let call = gateway.upstreams.open(method, client, preferred).await?;
 
     let service = call.service;
-    let end = inflow.ended();
+    let whole = inflow.ended();
     let (head, mut stream, place) = call
-        .send(parts, end && first.is_none())
+        .send(parts, whole && first.is_none())
         .map_err(|error| Refusal::from_upstream(service, &error))?;
-    let mut origin = Origin {
-        service,
-        streaming: method.streaming,
-        refused: None,
-        end: End::of(caller),
-        counted,
-    };
+    let mut origin = Origin { service, streaming: method.streaming, pumping: None, end, counted };
     let mut pump = None;
-    if let Some(rest) = send_at_once(&mut stream, first, end) {
+    if let Some(rest) = send_at_once(&mut stream, first, whole) {
         pump = Some(Pump::new(inflow, stream, rest));
     }
     if method.client_streaming {
         // Both directions flow on their own: a client that does not read may still send.
-        origin.refused = pump.take().map(run);
+        origin.pumping = pump.take().map(Pumping::start);
     }
     let response = answer(head, &mut pump, &mut origin).await?;
     let (head, body) = response.into_parts();
@@ -83,10 +78,10 @@ pub(crate) async fn forward(
 }
 
 /// The first chunk of the body, with the end of the body if that is already there.
-async fn first(inflow: &mut Inflow) -> Result<Option<Bytes>, Refusal> {
-    poll_fn(|context| {
-        let chunk = ready!(inflow.poll(context)).transpose()?;
-        Poll::Ready(Ok(chunk))
+async fn first(inflow: &mut Inflow, end: &mut End) -> Result<Option<Bytes>, Refusal> {
+    poll_fn(|context| match inflow.poll(context) {
+        Poll::Ready(chunk) => Poll::Ready(chunk.transpose()),
+        Poll::Pending => end.poll(context).map(Err),
     })
     .await
 }
@@ -130,17 +125,6 @@ async fn answer(
         head.poll_unpin(context).map_err(|error| origin.refusal(&error))
     })
     .await
-}
-
-/// Lets a request flow in a task of its own; what it ends with, if it is an error, can be read
-/// from the result. The task ends with the request, or with the stream.
-fn run(mut pump: Pump) -> Arc<OnceLock<Refusal>> {
-    let refused = Arc::new(OnceLock::new());
-    let result = Arc::clone(&refused);
-    tokio::spawn(async move {
-        poll_fn(|context| pump.poll(context, |refusal| drop(result.set(refusal)))).await;
-    });
-    refused
 }
 
 /// Nobody outside speaks for the mesh, and no key goes further than this.

@@ -11,7 +11,7 @@ use planaria_runtime::{Directory, Health, Metrics};
 use planaria_telemetry::Tracer;
 use tonic_health::server::HealthReporter;
 
-use crate::access::{Access, Api};
+use crate::access::{Access, Api, Caller};
 use crate::body::{Body, RequestBody};
 use crate::client::Client;
 use crate::cors::{Cors, allow};
@@ -172,7 +172,7 @@ async fn route(
         return Err(Refusal::UnknownMethod { path: path.to_owned() });
     }
     if Local::is_open(path) {
-        return call_local(client, request).await;
+        return call_local(client, None, request).await;
     }
     let admitted = gateway.access.admit(path, request.headers()).await;
     let caller = admitted.map_err(Refusal::Denied)?;
@@ -183,16 +183,17 @@ async fn route(
         }
         _ => {
             request.extensions_mut().insert(caller.identity().clone());
-            call_local(client, request).await
+            call_local(client, Some(&caller), request).await
         }
     }
 }
 
 async fn call_local(
     client: &Arc<Client>,
+    caller: Option<&Arc<Caller>>,
     request: Request<RequestBody>,
 ) -> Result<Response<Body>, Refusal> {
-    let counted = client.begin()?;
+    let counted = client.begin(caller, false)?;
     let response = client.gateway.local.call(request).await;
     drop(counted);
     Ok(response.map(Body::Local))

@@ -22,6 +22,7 @@ mod error;
 mod flow;
 mod forward;
 mod handler;
+mod leash;
 mod local;
 mod meter;
 mod reflection;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::time::Duration;
 
 use http::HeaderMap;
 use tonic::{Code, Status};
@@ -10,6 +11,8 @@ use tonic_types::{ErrorDetails, StatusExt};
 use crate::access::Denied;
 
 const DOMAIN: &str = "planaria.dev";
+/// When it makes sense to try again where too much is under way.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a call was not answered by the service that it names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +111,15 @@ impl Refusal {
         }
     }
 
+    /// Whether it is about what is under way just now, so that the same call may pass later.
+    fn passes(&self) -> bool {
+        match self {
+            Self::Overloaded { .. } => true,
+            Self::UpstreamReset { reason, .. } => *reason == h2::Reason::ENHANCE_YOUR_CALM,
+            _ => false,
+        }
+    }
+
     pub(crate) fn status(&self) -> Status {
         if let Self::Denied(denied) = self {
             return denied.status(DOMAIN);
@@ -127,7 +139,10 @@ impl Refusal {
             }
             _ => {}
         }
-        let details = ErrorDetails::with_error_info(self.reason(), DOMAIN, metadata);
+        let mut details = ErrorDetails::with_error_info(self.reason(), DOMAIN, metadata);
+        if self.passes() {
+            details.set_retry_info(Some(RETRY_AFTER));
+        }
         Status::with_error_details(self.code(), self.message(), details)
     }
 
@@ -139,5 +154,31 @@ impl Refusal {
             tracing::error!(refusal = ?self, "the status could not be written");
         }
         trailers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_says_when_to_try_again_and_what_does_not_says_nothing() {
+        let reset = |reason| Refusal::UpstreamReset { service: "monitoring", reason };
+        let too_fast = Denied::TooFast { retry_after: Duration::from_millis(20) };
+        for (refusal, code, retry_after) in [
+            (Refusal::Overloaded { what: "calls", max: 1 }, Code::ResourceExhausted, Some(1_000)),
+            (reset(h2::Reason::ENHANCE_YOUR_CALM), Code::ResourceExhausted, Some(1_000)),
+            (Refusal::Denied(too_fast), Code::ResourceExhausted, Some(20)),
+            (Refusal::MessageTooLarge { bytes: 9, bytes_max: 8 }, Code::ResourceExhausted, None),
+            (reset(h2::Reason::REFUSED_STREAM), Code::Unavailable, None),
+            (Refusal::TooSlow { ms_max: 1 }, Code::DeadlineExceeded, None),
+            (Refusal::Draining, Code::Unavailable, None),
+            (Refusal::UnknownMethod { path: "/a/b".into() }, Code::Unimplemented, None),
+        ] {
+            let status = refusal.status();
+            let said = status.get_details_retry_info().and_then(|info| info.retry_delay);
+            let expected = retry_after.map(Duration::from_millis);
+            assert_eq!((status.code(), said), (code, expected), "{refusal:?}");
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! The closed list of public services, which is the routing table.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicUsize;
 
 use planaria_proto::FILE_DESCRIPTOR_SET;
-use planaria_runtime::Metrics;
+use planaria_runtime::identity::rule;
 use planaria_runtime::metrics::Counter;
+use planaria_runtime::{Metrics, Role};
 use prost::Message;
 use prost_types::FileDescriptorSet;
 
@@ -34,6 +36,11 @@ pub(crate) struct Method {
     pub(crate) client_streaming: bool,
     /// It lives long: it travels on a connection of its client's own.
     pub(crate) streaming: bool,
+    /// Whose turn it is. Each method has its own: of two that are always called one after the other
+    /// each would otherwise always reach the same replica.
+    pub(crate) next: AtomicUsize,
+    /// What workers call, whose work others wait for.
+    pub(crate) is_workers: bool,
     pub(crate) calls: Counter,
 }
 
@@ -58,6 +65,8 @@ impl Routes {
                         service,
                         client_streaming: method.client_streaming(),
                         streaming: method.client_streaming() || method.server_streaming(),
+                        next: AtomicUsize::new(0),
+                        is_workers: rule(&path).least == Role::Worker,
                         calls: calls.get_or_create(&labels).clone(),
                     };
                     methods.insert(path, method);
@@ -98,6 +107,10 @@ mod tests {
             assert!(routes.find(path).is_none(), "{path}");
         }
         let shape = |path| routes.find(path).map(|m| (m.service, m.client_streaming, m.streaming));
+        for path in routes.0.keys() {
+            let workers = path.contains("TaskService/") || path.ends_with("/Heartbeat");
+            assert_eq!(routes.0[path].is_workers, workers, "{path}");
+        }
         let run = shape("/planaria.workflow.v1.WorkflowService/RunWorkflow");
         assert_eq!(run, Some(("orchestrator", false, false)));
         let pull = shape("/planaria.task.v1.TaskService/PullTasks");

@@ -8,6 +8,7 @@ use std::time::Duration;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use planaria_runtime::wire::Wire;
 use planaria_runtime::{Health, Metrics, admin};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -18,6 +19,7 @@ use tonic_health::server::HealthReporter;
 use crate::client::Client;
 use crate::config::ListenerLimits;
 use crate::handler::{Gateway, answer, refuse};
+use crate::leash;
 use crate::local::{follow, report};
 use crate::refusal::Refusal;
 use crate::streams::Streams;
@@ -177,22 +179,23 @@ async fn converse(stream: TcpStream, client: Arc<Client>, close: CancellationTok
         let client = Arc::clone(&client);
         service_fn(move |request| answer(Arc::clone(&client), request))
     };
-    let streams = Streams::default();
+    let unread_max = Duration::from_millis(limits.unread_ms_max);
+    let streams = Streams::new(unread_max);
     let http = http(limits, streams.clone());
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let wire = TokioIo::new(Wire::new(stream, limits.wire()));
+    let mut connection = pin!(http.serve_connection(wire, service));
     let idle = idle(Arc::clone(&client), Duration::from_millis(limits.idle_ms_max));
     let mut leave = pin!(close.run_until_cancelled(idle));
     let mut leaving = false;
-    let result = streams
-        .drive(poll_fn(|context| {
-            if !leaving && leave.as_mut().poll(context).is_ready() {
-                leaving = true;
-                connection.as_mut().graceful_shutdown();
-            }
-            connection.as_mut().poll(context)
-        }))
-        .await;
-    if let Err(error) = result {
+    let driven = streams.drive(poll_fn(|context| {
+        if !leaving && leave.as_mut().poll(context).is_ready() {
+            leaving = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        connection.as_mut().poll(context)
+    }));
+    // Calls of HTTP/1.1 are part of their connection, and so are their bodies.
+    if let Some(Err(error)) = leash::hold(driven, unread_max).await {
         tracing::debug!(error, "connection ended");
     }
     let linger = Duration::from_millis(client.gateway.config.upstream.linger_ms);
@@ -224,9 +227,11 @@ fn turn_away(
         refuse(Refusal::Overloaded { what: "connections", max }, request)
     });
     async move {
-        let streams = Streams::default();
-        let http = http(&gateway.config.listener, streams.clone());
-        let connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+        let limits = &gateway.config.listener;
+        let streams = Streams::new(REFUSED_FOR);
+        let http = http(limits, streams.clone());
+        let wire = TokioIo::new(Wire::new(stream, limits.wire()));
+        let connection = pin!(http.serve_connection(wire, service));
         if let Ok(Err(error)) = tokio::time::timeout(REFUSED_FOR, streams.drive(connection)).await {
             tracing::debug!(error, "refused connection ended");
         }

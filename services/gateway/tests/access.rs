@@ -126,12 +126,17 @@ async fn what_a_client_says_of_itself_is_worth_nothing_on_any_method() {
         };
         assert_eq!(told(&alone), expected, "{path}");
         let Some((_, service)) = public else { continue };
-        let both = [own[0], ("authorization", bearer.as_str())];
-        let answer = ask(channel.clone(), &path, &both).await;
+        let mut all = vec![own[0], ("authorization", bearer.as_str())];
+        all.extend(OWN.map(|name| (name, "bank")));
+        let answer = ask(channel.clone(), &path, &all).await;
         match reader.admit(&path) {
             Ok(()) => {
-                let heard = answer.unwrap().get("x-told").unwrap().to_str().unwrap().to_owned();
+                let answer = answer.unwrap();
+                let heard = answer.get("x-told").unwrap().to_str().unwrap();
                 assert!(heard.starts_with(&format!("1:reader:{id}:shop:")), "{path}: {heard}");
+                let mut own: Vec<_> = answer.get_all("x-own").iter().collect();
+                own.sort_unstable();
+                assert_eq!(own, ["planaria-hop", HEADER], "{path}");
                 assert_ne!(*service, "gateway");
             }
             Err(refused) => {

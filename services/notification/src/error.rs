@@ -1,12 +1,15 @@
 //! What can go wrong, by what the caller can do about it.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 /// The domain of every reason.
 const DOMAIN: &str = "planaria.dev";
+/// When it makes sense to try again where too much is under way.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// An error of notification.
 #[derive(Debug, thiserror::Error)]
@@ -94,7 +97,29 @@ impl From<Error> for Status {
             // What the database said stays here: callers can only try again.
             tracing::error!(error = &error as &dyn std::error::Error, "store failed");
         }
-        let details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+        let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+        if let Error::TooManySubscribers(_) = &error {
+            details.set_retry_info(Some(RETRY_AFTER));
+        }
         Self::with_error_details(code, error.to_string(), details)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_says_when_to_try_again_and_what_does_not_says_nothing() {
+        for (error, code, passes) in [
+            (Error::TooManySubscribers(9), Code::ResourceExhausted, true),
+            // Somebody must delete one first.
+            (Error::TooManyWebhooks(9), Code::ResourceExhausted, false),
+            (Error::CursorTooOld, Code::OutOfRange, false),
+        ] {
+            let status = Status::from(error);
+            let said = status.get_details_retry_info().and_then(|info| info.retry_delay);
+            assert_eq!((status.code(), said), (code, passes.then_some(RETRY_AFTER)), "{status}");
+        }
     }
 }

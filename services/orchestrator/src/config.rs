@@ -47,12 +47,20 @@ pub struct Config {
     pub shard_poll_ms: u64,
     /// How long a call waits for a shard that is being taken over.
     pub shard_wait_ms_max: u64,
+    /// Workflows that completed or were cancelled are removed so long after their end; 0 = never.
+    pub over_kept_s: u64,
+    /// Workflows that faulted and were neither retried nor cancelled; 0 = never.
+    pub faulted_kept_s: u64,
+    /// How often it is looked for what is to be removed.
+    pub retention_ms: u64,
     /// Workflows kept in memory.
     pub workflows_cached_max: usize,
     /// Commands that wait for the engine.
     pub commands_max: usize,
     /// Writes of one commit.
     pub batch_writes_max: usize,
+    /// Starts that wait for their commit, in bytes: 4 KiB and its input each. More are refused.
+    pub starts_bytes_max: usize,
     /// Sessions that may be open.
     pub sessions_max: usize,
     /// Log entries kept in memory for readers that keep up.
@@ -88,9 +96,13 @@ impl Default for Config {
             shard_wait_ms_max: 4_000,
             payload_bytes_max: 256 * 1024,
             document_bytes_max: 1024 * 1024,
+            over_kept_s: 30 * 24 * 3_600,
+            faulted_kept_s: 90 * 24 * 3_600,
+            retention_ms: 60_000,
             workflows_cached_max: 20_000,
             commands_max: 8_192,
             batch_writes_max: 1_024,
+            starts_bytes_max: 256 * 1024 * 1024,
             sessions_max: 10_000,
             log_tail_max: 4_096,
             local_steps_max: limits.local_steps_max,

@@ -1,5 +1,7 @@
 //! What can go wrong, and how clients are told.
 
+use std::time::Duration;
+
 use planaria_dsl::Problem;
 use planaria_kernel::workflow::Rejected;
 use tonic::{Code, Status};
@@ -8,6 +10,9 @@ use uuid::Uuid;
 
 use crate::store::limits::LimitKey;
 use crate::store::{DefinitionKey, StoreError};
+
+/// When it makes sense to try again where too much waits already.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +92,14 @@ pub enum Error {
     /// Too much waits already.
     #[error("{0}")]
     Overloaded(&'static str),
+    /// Entries behind a reader's position were removed.
+    #[error("entries behind position {seq} of log {log} were removed")]
+    LogTrimmed {
+        /// The log, within its shard.
+        log: u64,
+        /// The number in it.
+        seq: u64,
+    },
     /// The store failed; whether the change was made is not known.
     #[error("the store failed")]
     Store(#[from] StoreError),
@@ -106,9 +119,6 @@ pub enum Error {
     #[error("an internal error")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
-
-/// What was refused for being too much should not come again before this.
-const OVERLOADED_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
 impl From<Rejected> for Error {
     fn from(rejected: Rejected) -> Self {
@@ -142,6 +152,7 @@ impl Error {
             Self::IncarnationSuperseded(_) => (Code::FailedPrecondition, "INCARNATION_SUPERSEDED"),
             Self::Stale(_) => (Code::FailedPrecondition, "STALE"),
             Self::Overloaded(_) => (Code::ResourceExhausted, "OVERLOADED"),
+            Self::LogTrimmed { .. } => (Code::OutOfRange, "LOG_TRIMMED"),
             Self::Store(_) | Self::Open(_) => (Code::Unavailable, "STORE_FAILED"),
             Self::Moving => (Code::Unavailable, "SHARD_MOVING"),
             Self::Unavailable => (Code::Unavailable, "ENGINE_RESET"),
@@ -169,14 +180,15 @@ impl From<Error> for Status {
             Error::Invalid { field, message, .. } => {
                 details.add_bad_request_violation(field.clone(), message.clone());
             }
+            // What fills up is worked off.
+            Error::Overloaded(_) => {
+                details.set_retry_info(Some(RETRY_AFTER));
+            }
             Error::DefinitionInvalid(problems) => {
                 for problem in problems {
                     let place = format!("source{}", problem.pointer);
                     details.add_bad_request_violation(place, describe(problem));
                 }
-            }
-            Error::Overloaded(_) => {
-                details.set_retry_info(Some(OVERLOADED_PAUSE));
             }
             _ => {}
         }
@@ -228,6 +240,22 @@ fn describe(problem: &Problem) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_passes_says_when_to_try_again_and_what_does_not_says_nothing() {
+        let too_large = Error::PayloadTooLarge { field: "input", have: 9, most: 8 };
+        for (error, code, passes) in [
+            (Error::Overloaded("too much"), Code::ResourceExhausted, true),
+            (Error::from(Rejected::InboxFull), Code::ResourceExhausted, true),
+            (too_large, Code::InvalidArgument, false),
+            (Error::SessionNotFound, Code::NotFound, false),
+            (Error::Moving, Code::Unavailable, false),
+        ] {
+            let status = Status::from(error);
+            let said = status.get_details_retry_info().and_then(|info| info.retry_delay);
+            assert_eq!((status.code(), said), (code, passes.then_some(RETRY_AFTER)), "{status}");
+        }
+    }
 
     #[test]
     fn what_is_not_published_is_named_as_it_was_asked_for() {

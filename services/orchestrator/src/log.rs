@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
-use crate::store::{LogEntry, Position, StoreError, WorkflowStore};
+use crate::error::Error;
+use crate::store::{LogEntry, Position, WorkflowStore};
 
 /// The tail of the log; cheap to clone.
 #[derive(Clone)]
@@ -60,12 +61,14 @@ impl LogTail {
     /// until there is something behind the position.
     ///
     /// # Errors
-    /// If the store cannot be read.
+    /// If the store cannot be read; if something behind the position was removed, unless the
+    /// reader takes what there is.
     pub(crate) async fn read(
         &self,
         after: Position,
         topics: u32,
-    ) -> Result<(Vec<Arc<LogEntry>>, Position), StoreError> {
+        with_gaps: bool,
+    ) -> Result<(Vec<Arc<LogEntry>>, Position), Error> {
         let mut last = self.last.subscribe();
         loop {
             if let Some(found) = self.recent(after, topics) {
@@ -74,6 +77,10 @@ impl LogTail {
             if after < *last.borrow_and_update() {
                 let limit = u32::try_from(PAGE).unwrap_or(u32::MAX);
                 let (entries, position) = self.store.log_entries(after, topics, limit).await?;
+                // Asked after the page was read: what was removed before is not in it.
+                if !with_gaps && after < self.store.trimmed().await? {
+                    return Err(Error::LogTrimmed { log: after.log, seq: after.seq });
+                }
                 if position > after {
                     return Ok((entries.into_iter().map(Arc::new).collect(), position));
                 }

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::api::route::Peers;
-use crate::api::{Api, MESSAGE_BYTES_MAX};
+use crate::api::{Api, Intake, MESSAGE_BYTES_MAX};
 use crate::config::Config;
 use crate::convert::attempt::signal;
 use crate::convert::timestamp;
@@ -45,12 +45,12 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     // What is everybody's is the same in every shard.
     let store = registry.store(Shard::default(), 0);
     let mut service = Service::new(crate::NAME);
-    let shards = Shards::new(Duration::from_millis(config.shard_wait_ms_max));
+    let wait = Duration::from_millis(config.shard_wait_ms_max);
+    let shards = Shards::new(wait, registry.is_shared());
     let definitions = Arc::new(Definitions::new(store.clone(), config.document_bytes_max));
     let tokens = Tokens::new(&store.token_secret().await?);
     let gates = Gates::default();
-    let limits = Limits::new(registry.clone().limits());
-    limits.read().await?;
+    let limits = Limits::open(registry.clone().limits()).await?;
     let (requests, under_way) = mpsc::channel(1);
     let (ended_sessions, ended) = mpsc::unbounded_channel();
     let (waits, waiting) = mpsc::unbounded_channel();
@@ -69,6 +69,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         emitted,
     };
     let api = Api {
+        intake: Intake::new(config.starts_bytes_max),
         config: config.clone(),
         store,
         definitions,

@@ -7,6 +7,7 @@ use planaria_proto::retry::v1::{
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::board::Board;
@@ -20,6 +21,8 @@ const WAITING_MAX: usize = 8;
 pub(crate) struct GateApi {
     pub(crate) ledger: Ledger,
     pub(crate) board: Board,
+    /// Watchers are told no more: they go to another replica.
+    pub(crate) stop: CancellationToken,
 }
 
 #[tonic::async_trait]
@@ -31,7 +34,8 @@ impl RetryGateService for GateApi {
         _request: Request<WatchGatesRequest>,
     ) -> Result<Response<Self::WatchGatesStream>, Status> {
         let (watcher, stream) = mpsc::channel(WAITING_MAX);
-        tokio::spawn(self.board.clone().tell(watcher));
+        let telling = self.stop.clone().run_until_cancelled_owned(self.board.clone().tell(watcher));
+        tokio::spawn(telling);
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 

@@ -21,8 +21,13 @@ pub(crate) struct Gauges {
 
 impl Gauges {
     pub(crate) fn new(metrics: &Metrics) -> Self {
+        let decisions = metrics.counters("decisions", "Decisions about failures");
+        // There from the start: the first decision would otherwise be no increase of anything.
+        for decision in ["RETRY", "EXHAUSTED", "NOT_RETRYABLE"] {
+            let _at_zero = decisions.get_or_create(&decision_labels(decision));
+        }
         Self {
-            decisions: metrics.counters("decisions", "Decisions about failures"),
+            decisions,
             repairs: metrics.counters("repairs", "Repairs of the retry engine's own records"),
             lateness: metrics
                 .seconds("retry_lateness_seconds", "From a retry's due time to its hand-off"),
@@ -42,7 +47,7 @@ impl Gauges {
 
     pub(crate) fn decided(&self, give_up_reason: &str) {
         let decision = if give_up_reason.is_empty() { "RETRY" } else { give_up_reason };
-        self.decisions.get_or_create(&vec![("decision", decision.to_owned())]).inc();
+        self.decisions.get_or_create(&decision_labels(decision)).inc();
     }
 
     pub(crate) fn breaker_changed(&self, to: &str) {
@@ -53,4 +58,8 @@ impl Gauges {
     pub(crate) fn repaired(&self, kind: &str) {
         self.repairs.get_or_create(&vec![("kind", kind.to_owned())]).inc();
     }
+}
+
+fn decision_labels(decision: &str) -> Labels {
+    vec![("decision", decision.to_owned())]
 }

@@ -101,8 +101,8 @@ pub(crate) async fn assemble(
         orchestrator: orchestrator.clone(),
         config: config.redrive,
     };
-    service.spawn("redriver", redriver.run(deps.stop));
-    let gates = GateApi { ledger: ledger.clone(), board: board.clone() };
+    service.spawn("redriver", redriver.run(deps.stop.clone()));
+    let gates = GateApi { ledger: ledger.clone(), board: board.clone(), stop: deps.stop };
     let api = Api { ledger, board, orchestrator, config };
     service.routes =
         Routes::new(RetryServiceServer::new(api)).add_service(RetryGateServiceServer::new(gates));

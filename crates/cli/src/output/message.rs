@@ -314,7 +314,8 @@ mod tests {
               "lostWorker": "",
               "newAttempt": 0,
               "newWorker": "",
-              "detectedAfter": "0.031s"
+              "detectedAfter": "0.031s",
+              "namespace": ""
             }"#]],
         );
     }
@@ -335,7 +336,8 @@ mod tests {
             {
               "seq": 1,
               "workflowStarted": {
-                "input": {}
+                "input": {},
+                "traceParent": ""
               }
             }"#]],
         );

@@ -11,12 +11,18 @@ use planaria_proto::workflow::v1::{
 };
 use planaria_sdk::Client;
 use tonic::{Code, Response, Status};
+use tonic_types::StatusExt;
 
 use crate::binary::look_again;
 
 /// How long anything may take before the test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 const CALL: Duration = Duration::from_secs(3);
+
+/// The stable reason of a refusal.
+pub(crate) fn reason(status: &Status) -> String {
+    status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
+}
 
 /// Calls until there is an answer. Only outages are put up with: a refusal fails the test.
 pub(crate) async fn ask<T>(mut call: impl AsyncFnMut() -> Result<Response<T>, Status>) -> T {

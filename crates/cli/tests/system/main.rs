@@ -14,11 +14,13 @@ mod binary;
 mod figures;
 mod hands;
 mod processes;
+mod raw;
 mod workload;
 
 mod handed_back;
 mod idle;
 mod killed;
+mod namespaces;
 mod poison;
 mod restarted;
 mod seven;

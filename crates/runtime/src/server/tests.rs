@@ -8,18 +8,18 @@ use tonic_health::pb::health_client::HealthClient;
 use super::*;
 use crate::{ClientLimits, Directory, ServiceChannel};
 
-struct World {
+pub(super) struct World {
     stop: CancellationToken,
-    client: HealthClient<ServiceChannel>,
+    pub(super) client: HealthClient<ServiceChannel>,
     running: JoinHandle<Result<(), Error>>,
-    uri: String,
+    pub(super) uri: String,
 }
 
 async fn start(service: Service, drain_ms: u64) -> World {
     start_with(service, ServerLimits { drain_ms, ..ServerLimits::default() }).await
 }
 
-async fn start_with(service: Service, limits: ServerLimits) -> World {
+pub(super) async fn start_with(service: Service, limits: ServerLimits) -> World {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("http://{}", listener.local_addr().unwrap());
     let directory = Directory::new(ClientLimits::default());
@@ -30,7 +30,7 @@ async fn start_with(service: Service, limits: ServerLimits) -> World {
     World { stop, client, running, uri }
 }
 
-fn whole() -> HealthCheckRequest {
+pub(super) fn whole() -> HealthCheckRequest {
     HealthCheckRequest { service: String::new() }
 }
 

@@ -6,11 +6,11 @@ use tonic::{Code, Response, Status};
 
 use crate::Error;
 use crate::backoff::Backoff;
-use crate::error::is_outage;
+use crate::error::{is_outage, retry_after};
 
 const TRIES_MAX: u32 = 3;
 
-/// Calls up to three times while the engine is unavailable.
+/// Calls up to three times while the engine is unavailable, or full.
 pub(crate) async fn up_to_three_times<T>(
     mut call: impl AsyncFnMut() -> Result<Response<T>, Status>,
 ) -> Result<T, Error> {
@@ -18,9 +18,12 @@ pub(crate) async fn up_to_three_times<T>(
     loop {
         match call().await {
             Ok(answer) => return Ok(answer.into_inner()),
-            Err(status) if status.code() != Code::Unavailable => return Err(status.into()),
             Err(status) if backoff.tries() + 1 >= TRIES_MAX => return Err(status.into()),
-            Err(_) => backoff.wait().await,
+            Err(status) => match (retry_after(&status), status.code()) {
+                (Some(pause), _) => backoff.wait_at_least(pause).await,
+                (None, Code::Unavailable) => backoff.wait().await,
+                _ => return Err(status.into()),
+            },
         }
     }
 }
@@ -63,7 +66,9 @@ impl Outage {
     /// Waits before the next try, after a call that began at `began`. An error is the last word.
     pub(crate) async fn survive(&mut self, began: Instant, status: Status) -> Result<(), Error> {
         // A deadline of the gateway's ends a long wait, and says nothing about the workflow.
-        if !is_outage(&status) && status.code() != Code::DeadlineExceeded {
+        let pause = retry_after(&status);
+        let goes_on = pause.is_some() || is_outage(&status);
+        if !goes_on && status.code() != Code::DeadlineExceeded {
             return Err(status.into());
         }
         // A call that hung for a while had reached somebody.
@@ -74,7 +79,7 @@ impl Outage {
         if since.elapsed() >= self.max {
             return Err(status.into());
         }
-        self.backoff.wait().await;
+        self.backoff.wait_at_least(pause.unwrap_or_default()).await;
         Ok(())
     }
 }

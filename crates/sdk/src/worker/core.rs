@@ -8,6 +8,8 @@ use planaria_proto::failure_detector::v1::WorkerFacts;
 use planaria_proto::task::v1::{OpenSessionRequest, result::Outcome};
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tonic::Request;
+use tonic::metadata::AsciiMetadataValue;
 
 use crate::attempt::Attempt;
 use crate::channel::Address;
@@ -48,6 +50,26 @@ pub(crate) struct Session {
     pub(crate) heartbeat_interval: Duration,
     /// Cancelled by whoever hears that the engine does not know the session (any more).
     pub(crate) gone: CancellationToken,
+}
+
+/// Names the replica that a call should reach.
+const REPLICA: &str = "planaria-replica";
+
+/// Has the gateway bring a call to a replica. Any other would take it too, and pass it on.
+pub(crate) fn to_replica<T>(request: &mut Request<T>, replica: &str) {
+    if let Ok(replica) = replica.parse::<AsciiMetadataValue>() {
+        request.metadata_mut().insert(REPLICA, replica);
+    }
+}
+
+impl Session {
+    /// Has the gateway bring a call to the replica that has the session, which is the one that
+    /// hands its tasks out.
+    pub(crate) fn to_its_replica<T>(&self, request: &mut Request<T>) {
+        if let Some(replica) = self.replicas.first() {
+            to_replica(request, replica);
+        }
+    }
 }
 
 /// An attempt with its outcome, on its way to the engine.

@@ -108,6 +108,7 @@ async fn try_renew(
     let session_id = session.id.to_string();
     let mut request = Request::new(RenewSessionRequest { session_id, attempt_ids });
     request.set_timeout(RENEW_INTERVAL);
+    session.to_its_replica(&mut request);
     match client.renew_session(request).await {
         Ok(answer) => {
             let answer = answer.into_inner();

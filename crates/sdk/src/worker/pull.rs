@@ -8,17 +8,13 @@ use planaria_proto::task::v1::task_service_client::TaskServiceClient;
 use planaria_proto::task::v1::{Assignment, PullTasksRequest};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::task::TaskTracker;
-use tonic::metadata::AsciiMetadataValue;
 use tonic::{Request, Status};
 
-use super::core::{Core, Session};
+use super::core::{Core, Session, to_replica};
 use super::execute::{execute, release};
 use super::session::is_gone;
 use crate::backoff::Backoff;
 use crate::channel::Channel;
-
-/// Names the replica that a stream is for.
-const REPLICA: &str = "planaria-replica";
 
 /// After so many failures in a row the session's replicas are asked for anew.
 const FAILURES_MAX: u32 = 3;
@@ -99,9 +95,7 @@ impl Pull {
     async fn stream(&mut self, backoff: &mut Backoff) -> Result<(), Status> {
         let mut request =
             Request::new(PullTasksRequest { session_id: self.session.id.to_string() });
-        if let Ok(replica) = self.replica.parse::<AsciiMetadataValue>() {
-            request.metadata_mut().insert(REPLICA, replica);
-        }
+        to_replica(&mut request, &self.replica);
         let mut stream = self.client.pull_tasks(request).await?.into_inner();
         while let Some(message) = stream.message().await? {
             backoff.worked();

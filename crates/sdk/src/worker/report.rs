@@ -12,7 +12,7 @@ use prost::Message;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tonic::{Code, Request, Status};
 
-use super::core::{Core, Ended};
+use super::core::{Core, Ended, Session};
 use super::session::is_gone;
 use crate::backoff::Backoff;
 use crate::channel::Channel;
@@ -66,6 +66,9 @@ async fn deliver(core: &Core, mut client: TaskServiceClient<Channel>, batch: Vec
         let results = part.iter().map(to_result).collect();
         let mut request = Request::new(ReportResultsRequest { session_id, results });
         request.set_timeout(REPORT_TIMEOUT);
+        if let Some(session) = session_of(core, &first.attempt.session_id) {
+            session.to_its_replica(&mut request);
+        }
         match client.report_results(request).await {
             Ok(answer) => {
                 backoff.worked();
@@ -73,9 +76,7 @@ async fn deliver(core: &Core, mut client: TaskServiceClient<Channel>, batch: Vec
                 waiting.extend(settle(core, part, verdicts));
             }
             Err(status) if is_gone(&status) => {
-                if let Some(session) = core.session.borrow().as_ref()
-                    && session.id == first.attempt.session_id
-                {
+                if let Some(session) = session_of(core, &first.attempt.session_id) {
                     session.gone.cancel();
                 }
                 core.inventory.settle(part.iter().map(|ended| &ended.attempt));
@@ -90,6 +91,11 @@ async fn deliver(core: &Core, mut client: TaskServiceClient<Channel>, batch: Vec
             }
         }
     }
+}
+
+/// The session, if it is still the worker's.
+fn session_of(core: &Core, id: &str) -> Option<Arc<Session>> {
+    core.session.borrow().clone().filter(|session| *session.id == *id)
 }
 
 /// Parts that fit into a message each.

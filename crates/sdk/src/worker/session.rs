@@ -118,6 +118,7 @@ pub(crate) async fn close(session: &Session, client: &mut TaskServiceClient<Chan
         let reason = "the worker leaves".to_owned();
         let mut request = Request::new(CloseSessionRequest { session_id, reason });
         request.set_timeout(CALL_TIMEOUT);
+        session.to_its_replica(&mut request);
         match client.close_session(request).await {
             Ok(_) => return,
             Err(status) if is_gone(&status) => return,

@@ -45,6 +45,12 @@ fn known(state: &State, session_id: &str) -> Result<(), Status> {
     if state.session.as_deref() == Some(session_id) { Ok(()) } else { Err(not_found()) }
 }
 
+/// The replica that a call is for.
+fn replica_of<T>(request: &Request<T>) -> String {
+    let replica = request.metadata().get("planaria-replica");
+    replica.map_or_else(String::new, |replica| replica.to_str().unwrap().to_owned())
+}
+
 #[tonic::async_trait]
 impl TaskService for Shared {
     async fn open_session(
@@ -73,8 +79,7 @@ impl TaskService for Shared {
         &self,
         request: Request<PullTasksRequest>,
     ) -> Result<Response<Self::PullTasksStream>, Status> {
-        let replica = request.metadata().get("planaria-replica").unwrap().to_str().unwrap();
-        let replica = replica.to_owned();
+        let replica = replica_of(&request);
         let (sender, receiver) = mpsc::channel(100);
         self.change(|state| {
             known(state, &request.get_ref().session_id)?;
@@ -89,7 +94,9 @@ impl TaskService for Shared {
         &self,
         request: Request<ReportResultsRequest>,
     ) -> Result<Response<ReportResultsResponse>, Status> {
+        let replica = replica_of(&request);
         self.change(|state| {
+            state.routed.push(("ReportResults", replica));
             state.reports += 1;
             state.reports_under_way += 1;
         });
@@ -106,8 +113,10 @@ impl TaskService for Shared {
         &self,
         request: Request<RenewSessionRequest>,
     ) -> Result<Response<RenewSessionResponse>, Status> {
+        let replica = replica_of(&request);
         let request = request.into_inner();
         self.change(|state| {
+            state.routed.push(("RenewSession", replica));
             known(state, &request.session_id)?;
             if state.refuse_renewals {
                 return Err(Status::unavailable("not now"));
@@ -122,7 +131,9 @@ impl TaskService for Shared {
         &self,
         request: Request<CloseSessionRequest>,
     ) -> Result<Response<CloseSessionResponse>, Status> {
+        let replica = replica_of(&request);
         self.change(|state| {
+            state.routed.push(("CloseSession", replica));
             state.closed.push(request.into_inner().session_id);
             state.beating_at_goodbye.push(state.beating);
             state.session = None;

@@ -45,6 +45,8 @@ pub struct State {
     pub renewals: Vec<RenewSessionRequest>,
     /// Results in the order of their acceptance.
     pub results: Vec<Result>,
+    /// The replica that each call about a session named, by method.
+    pub routed: Vec<(&'static str, String)>,
     pub reports: usize,
     pub reports_under_way: usize,
     /// How heartbeats are answered.

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::{Caller, Denied};
+use crate::leash;
 use crate::refusal::Refusal;
 
 /// Comes when the caller's key was revoked or has expired.
@@ -18,6 +19,7 @@ pub(crate) struct End {
 
 impl End {
     pub(crate) fn of(caller: &Arc<Caller>) -> Self {
+        leash::ends_with(&caller.over);
         Self { caller: Arc::clone(caller), over: None }
     }
 

@@ -5,6 +5,7 @@
 //! look at the store.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -52,14 +53,36 @@ pub(crate) struct Caller {
     identity: Identity,
     signer: Signer,
     bucket: Option<Bucket>,
+    /// Calls under way, and how many there may be.
+    open: AtomicUsize,
+    open_max: usize,
     /// Cancelled when the key ends before its calls.
     over: CancellationToken,
 }
 
 impl Caller {
-    fn new(secret: &Secret, identity: Identity, bucket: Option<Bucket>) -> Self {
+    fn new(
+        secret: &Secret,
+        identity: Identity,
+        (bucket, open_max): (Option<Bucket>, usize),
+    ) -> Self {
         let signer = Signer::for_identity(secret.clone(), identity.clone());
-        Self { identity, signer, bucket, over: CancellationToken::new() }
+        let (open, over) = (AtomicUsize::new(0), CancellationToken::new());
+        Self { identity, signer, bucket, open, open_max, over }
+    }
+
+    /// Counts a call that begins; [`Caller::end`] must follow, also after an error.
+    ///
+    /// # Errors
+    /// How many may be under way: there are as many already.
+    pub(crate) fn begin(&self) -> Result<(), usize> {
+        let before = self.open.fetch_add(1, Ordering::Relaxed);
+        if before < self.open_max { Ok(()) } else { Err(self.open_max) }
+    }
+
+    /// Counts a call that ended.
+    pub(crate) fn end(&self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Who it is.
@@ -88,7 +111,7 @@ impl Access {
     pub(crate) fn new(config: &Config, secret: &Secret, ring: Arc<Ring>) -> Self {
         let caller = |name: &str, role| {
             let identity = Identity::new(name, ALL_NAMESPACES, role);
-            Arc::new(Caller::new(secret, identity, None))
+            Arc::new(Caller::new(secret, identity, (None, usize::MAX)))
         };
         let worker = secret.derived_key(MESH_WORKER);
         let mut fixed = vec![(key::hash(&worker), caller("mesh-worker", Role::Worker))];

@@ -29,6 +29,7 @@ pub(crate) struct Ring {
     stale_max: Duration,
     requests_per_second: u32,
     requests_burst: u32,
+    calls_per_key_max: usize,
     snapshot: RwLock<Arc<Snapshot>>,
     /// Held by whoever asks the store; the others wait for what it finds.
     asking: tokio::sync::Mutex<()>,
@@ -68,6 +69,7 @@ impl Ring {
             stale_max: Duration::from_millis(config.keys_stale_ms_max),
             requests_per_second: config.requests_per_second,
             requests_burst: config.requests_burst,
+            calls_per_key_max: config.calls_per_key_max,
             snapshot: RwLock::new(Arc::new(nothing)),
             asking: tokio::sync::Mutex::default(),
         };
@@ -186,7 +188,7 @@ impl Ring {
         let per_second = or(key.requests_per_second, self.requests_per_second);
         let bucket = Bucket::new(per_second, or(key.requests_burst, self.requests_burst));
         let identity = Identity::new(&key.id, &key.namespace, key.role);
-        Caller::new(&self.secret, identity, bucket)
+        Caller::new(&self.secret, identity, (bucket, self.calls_per_key_max))
     }
 
     fn end_expired(&self) {

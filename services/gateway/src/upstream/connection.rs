@@ -11,6 +11,9 @@ use h2::client::{ResponseFuture, SendRequest};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Uri, request};
 
+use crate::client::places;
+use crate::routes::Method;
+
 /// A connection that takes no calls any more: it is lost, or its service drains.
 pub(crate) struct Over;
 
@@ -29,7 +32,7 @@ impl Connection {
     }
 
     /// A place for one call; nothing if all are taken.
-    pub(crate) fn open(self: &Arc<Self>, service: &'static str) -> Result<Option<Call>, Over> {
+    pub(crate) fn open(self: &Arc<Self>, method: &Method) -> Result<Option<Call>, Over> {
         let mut sender = self.sender.clone();
         // A fresh handle waits for nothing; it fails if the connection is lost or the service has
         // said goodbye.
@@ -37,11 +40,11 @@ impl Connection {
         if let Poll::Ready(Err(_)) = ready {
             return Err(Over);
         }
-        if self.open.fetch_add(1, Ordering::Relaxed) >= self.open_max {
+        if self.open.fetch_add(1, Ordering::Relaxed) >= places(self.open_max, method.is_workers) {
             self.open.fetch_sub(1, Ordering::Relaxed);
             return Ok(None);
         }
-        Ok(Some(Call { sender, place: Place(Arc::clone(self)), service }))
+        Ok(Some(Call { sender, place: Place(Arc::clone(self)), service: method.service }))
     }
 }
 

@@ -8,6 +8,7 @@ use futures_util::future::Shared;
 
 use super::connection::{Call, Connection, Over};
 use super::dialer::{DialError, Dialer, Dialing};
+use crate::routes::Method;
 
 #[derive(Debug)]
 pub(crate) struct Lane {
@@ -33,10 +34,10 @@ impl Lane {
     pub(crate) async fn open(
         &self,
         dialer: &Dialer,
-        service: &'static str,
+        method: &Method,
     ) -> Result<Option<Call>, DialError> {
         let dialing = match self.standing(dialer) {
-            Ok(connection) => match connection.open(service) {
+            Ok(connection) => match connection.open(method) {
                 Ok(place) => return Ok(place),
                 Err(Over) => self.replace(&connection, dialer),
             },
@@ -44,7 +45,7 @@ impl Lane {
         };
         let outcome = dialing.clone().await;
         let connection = self.settle(&dialing, outcome)?;
-        connection.open(service).map_err(|Over| {
+        connection.open(method).map_err(|Over| {
             let why = "the connection ended at once".into();
             DialError::Connect { address: self.address, why }
         })

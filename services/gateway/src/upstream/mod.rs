@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use planaria_runtime::Directory;
 use tokio::time::Instant;
 
-use crate::client::Client;
+use crate::client::{Client, places};
 use crate::refusal::Refusal;
 use crate::routes::{Method, PUBLIC};
 use crate::{NAME, UpstreamLimits};
@@ -41,7 +41,6 @@ struct Service {
     replicas: RwLock<Arc<[Arc<Replica>]>>,
     /// Age of the list, in milliseconds of the gateway's life.
     refreshed_ms: AtomicU64,
-    next: AtomicUsize,
 }
 
 /// One address of a service.
@@ -95,16 +94,16 @@ impl Upstreams {
         let replicas = self.replicas(service).await;
         let mut why = "no address of it is known".to_owned();
         let now_ms = self.age_ms();
-        for replica in service.in_turn(&replicas, preferred, now_ms).take(TRIES_MAX) {
+        for replica in in_turn(&replicas, &method.next, preferred, now_ms).take(TRIES_MAX) {
             let opened = if method.streaming {
-                client.lane(replica.address).open(&self.streams, service.name).await
+                client.lane(replica.address).open(&self.streams, method).await
             } else {
-                replica.lane().open(&self.unary, service.name).await
+                replica.lane().open(&self.unary, method).await
             };
             match opened {
                 Ok(Some(call)) => return Ok(call),
                 Ok(None) => {
-                    let max = self.limits.streams_max;
+                    let max = places(self.limits.streams_max, method.is_workers);
                     return Err(Refusal::Overloaded { what: "calls to the service", max });
                 }
                 Err(_) if self.is_cut(method.streaming) => return Err(Refusal::Draining),
@@ -155,8 +154,7 @@ impl Upstreams {
 
 impl Service {
     fn new(name: &'static str) -> Self {
-        let (refreshed_ms, next) = (AtomicU64::new(0), AtomicUsize::new(0));
-        Self { name, replicas: RwLock::default(), refreshed_ms, next }
+        Self { name, replicas: RwLock::default(), refreshed_ms: AtomicU64::new(0) }
     }
 
     fn known(&self) -> Arc<[Arc<Replica>]> {
@@ -168,32 +166,6 @@ impl Service {
         *self.replicas.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&found);
         found
     }
-
-    /// The replicas in the order in which to try them: the preferred one, then from the next in
-    /// turn those that could be reached, then the others.
-    fn in_turn<'a>(
-        &self,
-        replicas: &'a [Arc<Replica>],
-        preferred: Option<&str>,
-        now_ms: u64,
-    ) -> impl Iterator<Item = &'a Replica> {
-        let preferred = preferred
-            .and_then(address_of)
-            .and_then(|address| replicas.iter().position(|replica| replica.address == address));
-        let passed_over =
-            |replica: &Replica| replica.passed_over_until_ms.load(Ordering::Relaxed) > now_ms;
-        let first = match preferred {
-            Some(position) => position,
-            None if replicas.len() < 2 => 0,
-            None => {
-                let turn = self.next.fetch_add(1, Ordering::Relaxed) % replicas.len();
-                let around = (0..replicas.len()).map(|step| (turn + step) % replicas.len());
-                around.clone().find(|at| !passed_over(&replicas[*at])).unwrap_or(turn)
-            }
-        };
-        let around = (0..replicas.len()).map(move |step| (first + step) % replicas.len());
-        around.map(move |at| &*replicas[at])
-    }
 }
 
 impl Replica {
@@ -202,6 +174,32 @@ impl Replica {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         &self.unary[turn % self.unary.len()]
     }
+}
+
+/// The replicas in the order in which to try them: the preferred one, then from the next in
+/// turn those that could be reached, then the others.
+fn in_turn<'a>(
+    replicas: &'a [Arc<Replica>],
+    next: &AtomicUsize,
+    preferred: Option<&str>,
+    now_ms: u64,
+) -> impl Iterator<Item = &'a Replica> + use<'a> {
+    let preferred = preferred
+        .and_then(address_of)
+        .and_then(|address| replicas.iter().position(|replica| replica.address == address));
+    let passed_over =
+        |replica: &Replica| replica.passed_over_until_ms.load(Ordering::Relaxed) > now_ms;
+    let first = match preferred {
+        Some(position) => position,
+        None if replicas.len() < 2 => 0,
+        None => {
+            let turn = next.fetch_add(1, Ordering::Relaxed) % replicas.len();
+            let around = (0..replicas.len()).map(|step| (turn + step) % replicas.len());
+            around.clone().find(|at| !passed_over(&replicas[*at])).unwrap_or(turn)
+        }
+    };
+    let around = (0..replicas.len()).map(move |step| (first + step) % replicas.len());
+    around.map(move |at| &*replicas[at])
 }
 
 fn unavailable(service: &'static str, why: &str) -> Refusal {

@@ -83,12 +83,25 @@ pub(crate) fn methods() -> Vec<String> {
     paths
 }
 
-/// Answers every call with whom it heard that it comes from.
+/// Metadata of the mesh's own, and more that looks like it.
+pub(crate) const OWN: [&str; 6] = [
+    "planaria-forwarded",
+    "planaria-hop",
+    "planaria-namespace",
+    "planaria-only-for",
+    "planaria-replica",
+    "planaria-request-id",
+];
+
+/// Answers every call with whom it heard that it comes from, and what else of the mesh's own.
 pub(crate) async fn teller() -> Running<()> {
     let tell = tower::service_fn(|request: http::Request<_>| {
         let mut response = Status::ok("").into_http::<tonic::body::Body>();
         let header = request.headers().get(HEADER).cloned();
         response.headers_mut().insert("x-told", header.unwrap());
+        for name in request.headers().keys().filter(|name| name.as_str().starts_with("planaria-")) {
+            response.headers_mut().append("x-own", name.as_str().parse().unwrap());
+        }
         std::future::ready(Ok::<_, Infallible>(response))
     });
     let router = Routes::default().into_axum_router().fallback_service(tell);

@@ -1,7 +1,9 @@
 //! A gateway in front of small servers of the contract, all on ports of their own.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod hostile;
 pub(crate) mod keys;
+pub(crate) mod record;
 
 use std::net::SocketAddr;
 use std::pin::Pin;

@@ -61,13 +61,15 @@ impl OrchestratorService for Api {
         let request = request.into_inner();
         let topics = request.topics().fold(0, |topics, topic| topics | 1 << topic as u32);
         let topics = if topics == 0 { u32::MAX } else { topics };
+        let with_gaps = request.with_gaps || request.after.is_none();
         let after = match request.after {
             Some(after) => Position { log: after.log >> 16, seq: after.seq },
             None if request.from_end => tail.last(),
             None => Position::default(),
         };
         let (sender, stream) = mpsc::channel(8);
-        tokio::spawn(tell_log((shard, tail), (after, topics), sender, self.stop.clone()));
+        let what = Wanted { after, topics, with_gaps };
+        tokio::spawn(tell_log((shard, tail), what, sender, self.stop.clone()));
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
 
@@ -351,10 +353,18 @@ impl Api {
     }
 }
 
+/// What a reader of a log wants.
+struct Wanted {
+    after: Position,
+    topics: u32,
+    /// Whether entries may be missing.
+    with_gaps: bool,
+}
+
 /// Sends a log from a position on, for as long as somebody reads it.
 async fn tell_log(
     (shard, tail): (Shard, LogTail),
-    (mut after, topics): (Position, u32),
+    Wanted { mut after, topics, with_gaps }: Wanted,
     to_client: mpsc::Sender<Result<ReadLogResponse, Status>>,
     stop: CancellationToken,
 ) {
@@ -367,14 +377,14 @@ async fn tell_log(
     let mut told = after;
     loop {
         let read = tokio::select! {
-            read = tail.read(after, topics) => read,
+            read = tail.read(after, topics, with_gaps) => read,
             () = to_client.closed() => return,
             () = stop.cancelled() => return,
         };
         let (entries, last) = match read {
             Ok(read) => read,
             Err(error) => {
-                let _ = to_client.send(Err(Error::from(error).into())).await;
+                let _ = to_client.send(Err(error.into())).await;
                 return;
             }
         };

@@ -5,6 +5,7 @@ mod batches;
 mod definition;
 mod flow;
 mod followed;
+mod intake;
 mod internal;
 mod lending;
 mod limited;
@@ -37,6 +38,7 @@ use crate::limits::Limits;
 use crate::shards::Shards;
 use crate::store::{Shard, ShardRegistry, WorkflowStore};
 use crate::token::Tokens;
+pub(crate) use intake::Intake;
 use route::Peers;
 
 /// What all services of the orchestrator share; cheap to clone.
@@ -51,6 +53,8 @@ pub(crate) struct Api {
     pub(crate) peers: Peers,
     pub(crate) lent: Lent,
     pub(crate) limits: Limits,
+    /// The room for starts.
+    pub(crate) intake: Intake,
     pub(crate) tokens: Tokens,
     /// Where this process answers.
     pub(crate) address: String,

@@ -49,7 +49,7 @@ impl WorkflowService for Api {
         let ended = match existing {
             Some(id) => engine.ask(|reply| Command::Wait(id, reply)).await?,
             None => {
-                let start = Box::new(start);
+                let start = Box::new(self.admit(start)?);
                 engine.ask(|reply| Command::Start(start, Started::End(reply))).await?
             }
         };
@@ -69,7 +69,7 @@ impl WorkflowService for Api {
         let (id, existed) = match existing {
             Some(id) => (id, true),
             None => {
-                let start = Box::new(start);
+                let start = Box::new(self.admit(start)?);
                 engine.ask(|reply| Command::Start(start, Started::Start(reply))).await?
             }
         };
@@ -347,7 +347,20 @@ impl Api {
             digest.update(document.to_string());
             digest.finalize().to_vec()
         });
-        Ok(StartRequest { definition, input, idempotency_key: key, digest, trace_parent })
+        Ok(StartRequest {
+            definition,
+            input,
+            idempotency_key: key,
+            digest,
+            trace_parent,
+            place: None,
+        })
+    }
+
+    /// A start that has found room to wait for its commit.
+    fn admit(&self, start: StartRequest) -> Result<StartRequest, Error> {
+        let place = self.intake.admit(start.input.len())?;
+        Ok(StartRequest { place: Some(place), ..start })
     }
 
     /// The workflow that the key of a start has started before.

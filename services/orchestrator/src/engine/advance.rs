@@ -42,6 +42,9 @@ impl Engine {
                 waiting.push_back(mail);
                 self.slots.insert(id, Slot::Loading(waiting));
             }
+            None if self.retention.is_going(&id) => {
+                mail.refuse(Error::WorkflowNotFound(id.to_string()));
+            }
             None => {
                 self.slots.insert(id, Slot::Loading(VecDeque::from([mail])));
                 self.load(id, None);

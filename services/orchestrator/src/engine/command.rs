@@ -8,7 +8,7 @@ use planaria_proto::types::v1::Phase;
 use planaria_proto::workflow::v1::HistoryEvent;
 use planaria_proto::workflow::v1::watch_workflow_response::AttemptStarted;
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::definitions::Definition;
@@ -83,6 +83,8 @@ pub(crate) struct StartRequest {
     pub digest: Option<Vec<u8>>,
     /// Its place in a trace, if that is recorded.
     pub trace_parent: Option<Arc<str>>,
+    /// Its place among those that wait for their commit; given back then.
+    pub place: Option<OwnedSemaphorePermit>,
 }
 
 /// What the caller of a start waits for.

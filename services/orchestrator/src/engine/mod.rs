@@ -22,6 +22,7 @@ mod permits;
 mod pool;
 mod reconcile;
 mod report;
+mod retention;
 mod route;
 mod session;
 mod settling;
@@ -104,6 +105,10 @@ pub(crate) enum Internal {
     Observed(Box<reconcile::Observed>),
     /// What the store says of limits.
     Settled(settling::Answered),
+    /// Workflows that are over for long.
+    Expired(Result<crate::store::Expired, StoreError>),
+    /// They are removed.
+    Removed,
 }
 
 /// The engine.
@@ -150,6 +155,7 @@ pub(crate) struct Engine {
     /// Another engine works on the shard: this one is over.
     is_replaced: bool,
     reconciliation: reconcile::Reconciliation,
+    retention: retention::Retention,
     last_sweep_ms: u64,
     next_sweep: Instant,
     next_scan: Instant,
@@ -239,6 +245,7 @@ impl Engine {
             is_blank: true,
             is_replaced: false,
             reconciliation: reconcile::Reconciliation::default(),
+            retention: retention::Retention::new(now),
             last_sweep_ms: planaria_runtime::clock::now_ms(),
             next_sweep: now,
             next_scan: now,
@@ -272,6 +279,7 @@ impl Engine {
             Instant::now() + Duration::from_millis(wait_ms)
         });
         let own = self.next_sweep.min(self.next_scan).min(self.next_reconcile);
+        let own = own.min(self.retention.next());
         let own = if self.permits.is_active() { own.min(self.next_settle) } else { own };
         timer.map_or(own, |timer| timer.min(own))
     }
@@ -303,6 +311,9 @@ impl Engine {
             self.next_settle = after(self.parts.config.settle_ms);
             self.permits.wish();
         }
+        if now >= self.retention.next() {
+            self.look_for_expired();
+        }
     }
 
     fn take_answer(&mut self, answer: Internal) {
@@ -314,6 +325,8 @@ impl Engine {
             Internal::Timers(timers) => self.arm_scanned(&timers),
             Internal::Observed(observed) => self.repair(*observed),
             Internal::Settled(answered) => self.limits_settled(answered),
+            Internal::Expired(found) => self.remove_expired(found),
+            Internal::Removed => self.removed(),
         }
     }
 }

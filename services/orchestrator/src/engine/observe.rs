@@ -48,9 +48,13 @@ impl Engine {
                 lost.push((*key, running.attempt, running.since_ms));
             }
         }
-        let not_its_own = seen.attempts.iter().filter(|(key, attempt)| {
-            session.running.get(key).is_none_or(|running| running.attempt != *attempt)
-        });
+        // Of its own attempts alone: whose else are, it could only have guessed.
+        let is_its_own = |key: &TaskKey, attempt: u32| {
+            session.running.get(key).is_some_and(|running| running.attempt == attempt)
+        };
+        let mut checkpoints = seen.checkpoints;
+        checkpoints.retain(|(key, attempt, _)| is_its_own(key, *attempt));
+        let not_its_own = seen.attempts.iter().filter(|(key, attempt)| !is_its_own(key, *attempt));
         let abandon = not_its_own.map(|(key, attempt)| attempt_id(*key, *attempt)).collect();
         let worker = session.worker.clone();
         for (key, attempt, since_ms) in lost {
@@ -58,7 +62,7 @@ impl Engine {
             let told = (LossCause::LostDelivery, since_ms, detail);
             self.lose(seen.session, &worker, (key, attempt), told);
         }
-        for (key, attempt, checkpoint) in seen.checkpoints {
+        for (key, attempt, checkpoint) in checkpoints {
             let kind = MailKind::Checkpoint { frame: key.frame, attempt, checkpoint };
             self.mail.push_back((key.workflow, Mail::quiet(kind)));
         }

@@ -128,6 +128,9 @@ impl Engine {
             }
         }
         let work = Work { reply, ..Work::default() };
+        if let Some(place) = request.place {
+            self.gathering.then(move || drop(place));
+        }
         self.apply(&mut entry, id, Input::Start { input: request.input }, work);
         self.slots.insert(id, Slot::Live(entry));
     }

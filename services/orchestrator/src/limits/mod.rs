@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::Command;
 use crate::shards::Shards;
+use crate::store::StoreError;
 use crate::store::limits::LimitStore;
 
 pub(crate) use crate::store::limits::{Demand, LimitKey, LimitRow, LimitUse, Settled, UseRow};
@@ -28,9 +29,14 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// The limits of a store, none of which is known yet.
-    pub(crate) fn new(store: Arc<dyn LimitStore>) -> Self {
-        Self { store, known: Arc::default(), changed: Arc::default() }
+    /// The limits of a store.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub(crate) async fn open(store: Arc<dyn LimitStore>) -> Result<Self, StoreError> {
+        let limits = Self { store, known: Arc::default(), changed: Arc::default() };
+        limits.read().await?;
+        Ok(limits)
     }
 
     /// Where they are.
@@ -48,11 +54,9 @@ impl Limits {
         self.changed.notify_one();
     }
 
-    /// Reads them. Whether they are others than before.
-    ///
-    /// # Errors
-    /// If the store cannot be read; what was known is still known.
-    pub(crate) async fn read(&self) -> Result<bool, crate::store::StoreError> {
+    /// Reads them. Whether they are others than before. If that fails, what was known is still
+    /// known.
+    async fn read(&self) -> Result<bool, StoreError> {
         let rules = Rules::of_rows(&self.store.limits().await?);
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         let is_other = **known != rules;

@@ -129,9 +129,11 @@ impl Keeper {
                 self.ended().await;
             } else {
                 let poll = Duration::from_millis(self.config.shard_poll_ms.max(1));
+                let shards = self.shards.clone();
                 tokio::select! {
                     () = self.ended() => {}
                     () = sleep(poll) => self.look().await,
+                    () = shards.wanted() => self.look().await,
                 }
             }
             if !self.bury() {
@@ -253,9 +255,10 @@ impl Keeper {
             self.beat().await?;
             self.last_beat = Instant::now();
         }
+        let look = self.shards.look();
         let rows = self.registry.shards().await?;
         self.observe(&rows);
-        self.shards.learn(&rows);
+        self.shards.learn(look, &rows);
         if self.leaving {
             return Ok(());
         }

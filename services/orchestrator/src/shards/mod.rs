@@ -8,11 +8,11 @@ mod keeper;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::engine::Handle;
 use crate::error::Error;
@@ -33,6 +33,12 @@ struct Inner {
     changes: watch::Sender<u64>,
     next: AtomicUsize,
     wait: Duration,
+    /// Whether there may be shards of others.
+    is_shared: bool,
+    /// Looks at the store that were begun.
+    looks: AtomicU64,
+    /// Somebody asked for a shard that is not known: it may be new.
+    wanted: Notify,
 }
 
 #[derive(Default)]
@@ -40,6 +46,8 @@ struct Places {
     here: BTreeMap<Shard, Local>,
     /// Every shard, as the store had it last.
     rows: BTreeMap<Shard, ShardRow>,
+    /// The look at the store that showed them.
+    look: u64,
 }
 
 /// An engine of this process.
@@ -64,10 +72,11 @@ pub(crate) enum Place {
 impl Shards {
     /// No shard yet; whoever asks for one that is on the move waits for at most `wait`.
     #[must_use]
-    pub(crate) fn new(wait: Duration) -> Self {
+    pub(crate) fn new(wait: Duration, is_shared: bool) -> Self {
         let (changes, _) = watch::channel(0);
-        let (places, next) = (RwLock::default(), AtomicUsize::new(0));
-        Self { inner: Arc::new(Inner { places, changes, next, wait }) }
+        let (places, next, wanted) = (RwLock::default(), AtomicUsize::new(0), Notify::new());
+        let looks = AtomicU64::new(0);
+        Self { inner: Arc::new(Inner { places, changes, next, wait, is_shared, looks, wanted }) }
     }
 
     /// The engines of this process.
@@ -118,11 +127,14 @@ impl Shards {
         .await
     }
 
-    /// Where a shard is. What never was a shard is anywhere: it is not found there.
+    /// Where a shard is. One that is not known may be new: the store is looked at again. What never
+    /// was a shard is anywhere: it is not found there.
     ///
     /// # Errors
     /// It is on the move for longer than callers wait.
     pub(crate) async fn place(&self, shard: Shard) -> Result<Place, Error> {
+        // A look that was begun before the question may be older than the shard.
+        let too_old = self.inner.looks.load(Ordering::Acquire);
         self.until(|places| {
             if let Some(local) = places.here.get(&shard) {
                 return Some(Place::Here(local.clone()));
@@ -132,10 +144,24 @@ impl Shards {
                 Some(row) if places.here.is_empty() || !row.address.is_empty() => {
                     Some(Place::There(row.address.clone()))
                 }
+                None if self.inner.is_shared && places.look <= too_old => {
+                    self.inner.wanted.notify_one();
+                    None
+                }
                 _ => places.here.values().next().cloned().map(Place::Here),
             }
         })
         .await
+    }
+
+    /// Resolves when the store is to be looked at without delay.
+    async fn wanted(&self) {
+        self.inner.wanted.notified().await;
+    }
+
+    /// The number of a look at the store that begins now.
+    fn look(&self) -> u64 {
+        self.inner.looks.fetch_add(1, Ordering::AcqRel) + 1
     }
 
     /// Waits until a shard is not at an address any more that did not answer, but no longer than
@@ -185,16 +211,10 @@ impl Shards {
         self.change(|places| drop(places.here.remove(&shard)));
     }
 
-    fn learn(&self, rows: &[ShardRow]) {
-        let rows: BTreeMap<Shard, ShardRow> =
-            rows.iter().map(|row| (row.shard, row.clone())).collect();
-        let place = |row: &ShardRow| (row.shard, row.log, row.holder.clone(), row.address.clone());
-        let known =
-            self.read(|places| places.rows.values().map(place).eq(rows.values().map(place)));
-        if known {
-            return;
-        }
-        self.change(|places| places.rows = rows);
+    /// What a look at the store showed.
+    fn learn(&self, look: u64, rows: &[ShardRow]) {
+        let rows = rows.iter().map(|row| (row.shard, row.clone())).collect();
+        self.change(|places| (places.rows, places.look) = (rows, look));
     }
 }
 
@@ -210,8 +230,8 @@ mod tests {
     }
 
     fn shards(rows: &[ShardRow]) -> Shards {
-        let shards = Shards::new(Duration::from_millis(5));
-        shards.learn(rows);
+        let shards = Shards::new(Duration::from_millis(5), true);
+        shards.learn(shards.look(), rows);
         shards
     }
 
@@ -237,11 +257,27 @@ mod tests {
 
     #[tokio::test]
     async fn a_shard_on_the_move_is_waited_for() {
-        let shards = Shards::new(Duration::from_secs(60));
-        shards.learn(&[row(0, "")]);
+        let shards = Shards::new(Duration::from_secs(60), true);
+        shards.learn(shards.look(), &[row(0, "")]);
         let place = shards.place(Shard(0));
-        let taken = async { shards.learn(&[row(0, "b")]) };
+        let taken = async { shards.learn(shards.look(), &[row(0, "b")]) };
         let (place, ()) = tokio::join!(place, taken);
+        assert!(matches!(place, Ok(Place::There(at)) if at == "http://b:7301"));
+    }
+
+    #[tokio::test]
+    async fn a_shard_that_is_not_known_yet_is_looked_for() {
+        let shards = Shards::new(Duration::from_secs(60), true);
+        shards.learn(shards.look(), &[row(0, "a")]);
+        // Under way when the question comes: it need not show what the question is about.
+        let under_way = shards.look();
+        let looked = async {
+            shards.wanted().await;
+            shards.learn(under_way, &[row(0, "a")]);
+            shards.wanted().await;
+            shards.learn(shards.look(), &[row(0, "a"), row(1, "b")]);
+        };
+        let (place, ()) = tokio::join!(shards.place(Shard(1)), looked);
         assert!(matches!(place, Ok(Place::There(at)) if at == "http://b:7301"));
     }
 

@@ -8,6 +8,8 @@ mod limit_conformance;
 pub(crate) mod limits;
 mod plan;
 mod postgres;
+#[cfg(test)]
+mod retention_conformance;
 mod rows;
 #[cfg(test)]
 mod shard_conformance;
@@ -84,6 +86,44 @@ pub(crate) struct WorkflowFilter {
     pub before: Option<Uuid>,
     /// At most so many.
     pub limit: u32,
+}
+
+/// Which workflows have ended long ago.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Expiry {
+    /// Those that completed or were cancelled before, in Unix milliseconds.
+    pub over_before_ms: u64,
+    /// Those that faulted before.
+    pub faulted_before_ms: u64,
+}
+
+/// What was found of workflows that ended long ago.
+#[derive(Debug)]
+pub(crate) struct Expired {
+    /// The workflows.
+    pub ids: Vec<Uuid>,
+    /// Where to go on looking; `None` = there are no more.
+    pub next: Option<Uuid>,
+}
+
+impl Expiry {
+    /// Takes from rows (id, phase, start, end; in the order of ids) what has ended long ago. Ids
+    /// are in the order of starts: behind one that began too late there is nothing more to look
+    /// for.
+    fn choose(self, rows: &[(Uuid, Phase, u64, Option<u64>)], limit: u32) -> Expired {
+        let latest_ms = self.over_before_ms.max(self.faulted_before_ms);
+        let is_over = |phase: Phase, ended_ms: u64| match phase {
+            Phase::Completed | Phase::Cancelled => ended_ms < self.over_before_ms,
+            Phase::Faulted => ended_ms < self.faulted_before_ms,
+            _ => false,
+        };
+        let old = rows.iter().take_while(|(_, _, started_ms, _)| *started_ms < latest_ms);
+        let ids =
+            old.clone().filter(|(_, phase, _, ended)| ended.is_some_and(|at| is_over(*phase, at)));
+        let is_whole_page = rows.len() as u64 >= u64::from(limit);
+        let next = old.clone().last().filter(|_| is_whole_page && old.count() == rows.len());
+        Expired { ids: ids.map(|row| row.0).collect(), next: next.map(|row| row.0) }
+    }
 }
 
 /// The orchestrator's store, as the engine of one shard sees it. Every method sees what was
@@ -164,6 +204,15 @@ pub(crate) trait WorkflowStore: Send + Sync {
         topics: u32,
         limit: u32,
     ) -> Result<(Vec<LogEntry>, Position), StoreError>;
+    /// Workflows of the shard that ended long ago, among those behind an id in the order of ids.
+    async fn expired(&self, after: Uuid, ended: Expiry, limit: u32) -> Result<Expired, StoreError>;
+    /// Removes workflows and their histories. Those that are not over stay.
+    async fn forget(&self, ids: &[Uuid]) -> Result<(), StoreError>;
+    /// Removes log entries that are of no workflow and older than a time; answers how many.
+    async fn trim(&self, before_ms: u64, limit: u32) -> Result<u64, StoreError>;
+    /// Behind this position nothing was removed: who has read so far has missed nothing.
+    async fn trimmed(&self) -> Result<Position, StoreError>;
+
     /// The secret that signs task tokens, made on first use.
     async fn token_secret(&self) -> Result<Vec<u8>, StoreError>;
 }

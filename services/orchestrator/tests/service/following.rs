@@ -123,7 +123,8 @@ async fn the_log_is_gapless_and_topics_choose() {
     assert_eq!(world.log().await.len(), 31);
 
     let topics = vec![Topic::Fault.into()];
-    let request = ReadLogRequest { after: None, topics, from_end: false, shard: 0 };
+    let request =
+        ReadLogRequest { after: None, topics, from_end: false, shard: 0, with_gaps: false };
     let mut stream = world.mesh().read_log(request).await.expect("the log").into_inner();
     let mut records = Vec::new();
     while records.is_empty() {
@@ -132,7 +133,13 @@ async fn the_log_is_gapless_and_topics_choose() {
     let text = format!("{:?}", records[0].body);
     assert!(records.len() == 1 && text.contains(&faulted.workflow_id), "{text}");
 
-    let request = ReadLogRequest { after: None, topics: Vec::new(), from_end: true, shard: 0 };
+    let request = ReadLogRequest {
+        after: None,
+        topics: Vec::new(),
+        from_end: true,
+        shard: 0,
+        with_gaps: false,
+    };
     let mut stream = world.mesh().read_log(request).await.expect("the log").into_inner();
     let first = stream.message().await.expect("stands").expect("endless");
     assert_eq!((first.records.len(), first.position), (0, Some(world.log_end().await)));

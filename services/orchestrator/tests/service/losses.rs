@@ -1,8 +1,9 @@
 //! Lost attempts: how each is noticed, and what it costs.
 
 use planaria_orchestrator::Config;
-use planaria_proto::orchestrator::v1::ReportVerdictsRequest;
+use planaria_proto::orchestrator::v1::observe_sessions_request::{Checkpoint, Observation};
 use planaria_proto::orchestrator::v1::report_verdicts_request::Verdict;
+use planaria_proto::orchestrator::v1::{ObserveSessionsRequest, ReportVerdictsRequest};
 use planaria_proto::task::v1::Acceptance;
 use planaria_proto::task::v1::result::Outcome;
 use planaria_proto::task::v1::{Failure, OpenSessionRequest, Release};
@@ -116,6 +117,35 @@ async fn a_goodbye_hands_back_uncharged_and_keeps_the_checkpoint() {
     assert_eq!(world.healing(&id).await.signal(), Signal::Drained);
     first.complete(&last, json!(1)).await;
     assert_eq!(world.output(&id).await, json!(1));
+}
+
+/// What a worker's heartbeat says of an attempt that is under way.
+async fn observe_checkpoint(world: &World, worker: &Worker, attempt_id: &str, at: u32) {
+    let attempt_id = attempt_id.to_owned();
+    let checkpoint = Some(payload(&json!({ "at": at })));
+    let attempt_ids = vec![attempt_id.clone()];
+    let checkpoints = vec![Checkpoint { attempt_id, checkpoint, ..Checkpoint::default() }];
+    let session_id = worker.session.clone();
+    let seen = Observation { session_id, attempt_ids, checkpoints, ..Observation::default() };
+    let request = ObserveSessionsRequest { observations: vec![seen] };
+    world.mesh().observe_sessions(request).await.expect("heard");
+}
+
+#[tokio::test]
+async fn a_checkpoint_counts_from_the_worker_that_has_the_attempt_alone() {
+    let world = World::new().await;
+    world.publish("one", ONE).await;
+    world.start_workflow("one", json!({})).await;
+    let mut first = Worker::new(&world, "first", &["echo"]).await;
+    let task = first.next().await;
+    let other = Worker::new(&world, "other", &["something-else"]).await;
+    observe_checkpoint(&world, &first, &task.attempt_id, 3).await;
+    observe_checkpoint(&world, &other, &task.attempt_id, 9).await;
+    let mut second = Worker::new(&world, "second", &["echo"]).await;
+    pronounce_dead(&world, &first).await;
+    let again = second.next().await;
+    assert_eq!(again.attempt, 2);
+    assert_eq!(crate::world::json(again.checkpoint), json!({"at": 3}));
 }
 
 /// Loses a task with one worker after the other; answers how many losses it took until it faulted.

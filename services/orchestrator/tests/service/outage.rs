@@ -30,8 +30,13 @@ async fn follow_log(world: &World, until: impl Fn() -> LogPosition) -> usize {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while (at.log, at.seq) < (until().log, until().seq) {
         assert!(tokio::time::Instant::now() < deadline, "the log stands at {at:?}");
-        let request =
-            ReadLogRequest { after: Some(at), topics: Vec::new(), from_end: false, shard: 0 };
+        let request = ReadLogRequest {
+            after: Some(at),
+            topics: Vec::new(),
+            from_end: false,
+            shard: 0,
+            with_gaps: false,
+        };
         let Ok(response) = world.mesh().read_log(request).await else { continue };
         let mut stream = response.into_inner();
         while (at.log, at.seq) < (until().log, until().seq) {

@@ -188,21 +188,21 @@ async fn what_a_finished_workflow_left_behind_is_removed() {
     let rows = [
         (
             "tasks",
-            "state, queue, function, priority, attempt, failures, losses, since_ms,
+            "namespace, state, queue, function, priority, attempt, failures, losses, since_ms,
             latest_start_ms",
-            "0, 'default', 'echo', 0, 1, 0, 0, 0, 0",
+            "'test', 0, 'default', 'echo', 0, 1, 0, 0, 0, 0",
         ),
         (
             "tasks",
-            "state, queue, function, priority, attempt, failures, losses, since_ms,
+            "namespace, state, queue, function, priority, attempt, failures, losses, since_ms,
             latest_start_ms",
-            "1, 'default', 'echo', 0, 1, 0, 0, 0, 0",
+            "'test', 1, 'default', 'echo', 0, 1, 0, 0, 0, 0",
         ),
         (
             "tasks",
-            "state, queue, function, priority, attempt, failures, losses, since_ms,
+            "namespace, state, queue, function, priority, attempt, failures, losses, since_ms,
             latest_start_ms",
-            "2, 'default', 'echo', 0, 1, 1, 0, 0, 9999999999999",
+            "'test', 2, 'default', 'echo', 0, 1, 1, 0, 0, 9999999999999",
         ),
         ("timers", "timer, due_ms", "0, 0"),
         ("listeners", "event_type", "''"),

@@ -213,8 +213,12 @@ impl World {
 
     /// How far the commits are.
     pub(crate) async fn log_end(&self) -> LogPosition {
-        let statistics = self.mesh().get_statistics(GetStatisticsRequest {}).await;
-        statistics.expect("counts").into_inner().log_end.expect("a position")
+        // There is none while its shard is being opened.
+        eventually("there is a log", async || {
+            let statistics = self.mesh().get_statistics(GetStatisticsRequest {}).await;
+            statistics.expect("counts").into_inner().log_end
+        })
+        .await
     }
 
     /// Everything that the log has up to now; checks that it stands in order without a gap.

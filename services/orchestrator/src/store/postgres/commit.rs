@@ -228,17 +228,22 @@ async fn healings(
     if plan.healings.is_empty() {
         return Ok(());
     }
-    let rows: Vec<&Healing> = plan.healings.values().copied().collect();
+    // Open ones are kept, to be gone on with; of those that are healed the log tells.
+    let (healed, open): (Vec<&Healing>, Vec<_>) =
+        plan.healings.values().copied().partition(|healing| healing.healed_at.is_some());
     let put = sqlx::query(
-        "INSERT INTO healings (shard, id, healed, body)
-         SELECT $1, h.* FROM unnest($2::text[], $3::boolean[], $4::bytea[]) AS h
-         ON CONFLICT (shard, id) DO UPDATE SET healed = excluded.healed, body = excluded.body",
+        "INSERT INTO healings (shard, id, body)
+         SELECT $1, h.* FROM unnest($2::text[], $3::bytea[]) AS h
+         ON CONFLICT (shard, id) DO UPDATE SET body = excluded.body",
     )
     .bind(shard)
-    .bind(column(&rows, |row| row.id.as_str()))
-    .bind(column(&rows, |row| row.healed_at.is_some()))
-    .bind(column(&rows, |row| row.encode_to_vec()));
-    transaction.execute(put).await.map(drop)
+    .bind(column(&open, |row| row.id.as_str()))
+    .bind(column(&open, |row| row.encode_to_vec()));
+    transaction.execute(put).await?;
+    let gone = sqlx::query("DELETE FROM healings WHERE shard = $1 AND id = ANY ($2)")
+        .bind(shard)
+        .bind(column(&healed, |row| row.id.as_str()));
+    transaction.execute(gone).await.map(drop)
 }
 
 async fn sessions(

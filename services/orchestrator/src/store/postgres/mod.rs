@@ -5,6 +5,7 @@ mod limits;
 mod query;
 mod read;
 mod registry;
+mod retention;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -19,9 +20,9 @@ use uuid::Uuid;
 
 use super::plan::Plan;
 use super::{
-    DefinitionKey, DefinitionRow, LogEntry, Position, SessionRow, Shard, StoreError,
-    StoredWorkflow, TaskKey, TaskRow, TimerKey, WorkflowFilter, WorkflowRow, WorkflowStore, Write,
-    failure,
+    DefinitionKey, DefinitionRow, Expired, Expiry, LogEntry, Position, SessionRow, Shard,
+    StoreError, StoredWorkflow, TaskKey, TaskRow, TimerKey, WorkflowFilter, WorkflowRow,
+    WorkflowStore, Write, failure,
 };
 use commit::Writer;
 
@@ -32,7 +33,8 @@ pub const SCHEMA: PostgresSchema = PostgresSchema {
     name: "orchestrator",
     migrations: &[
         Migration { name: "0001_orchestrator", sql: include_str!("0001_orchestrator.sql") },
-        Migration { name: "0002_limits", sql: include_str!("0002_limits.sql") },
+        Migration { name: "0002_retention", sql: include_str!("0002_retention.sql") },
+        Migration { name: "0003_limits", sql: include_str!("0003_limits.sql") },
     ],
 };
 
@@ -238,6 +240,22 @@ impl WorkflowStore for PostgresWorkflowStore {
         limit: u32,
     ) -> Result<(Vec<LogEntry>, Position), StoreError> {
         query::log_entries(&self.store, self.shard, after, topics, limit).await
+    }
+
+    async fn expired(&self, after: Uuid, ended: Expiry, limit: u32) -> Result<Expired, StoreError> {
+        retention::expired(&self.store, self.shard, after, ended, limit).await
+    }
+
+    async fn forget(&self, ids: &[Uuid]) -> Result<(), StoreError> {
+        retention::forget(&self.store, (self.shard, self.log), ids).await
+    }
+
+    async fn trim(&self, before_ms: u64, limit: u32) -> Result<u64, StoreError> {
+        retention::trim(&self.store, (self.shard, self.log), before_ms, limit).await
+    }
+
+    async fn trimmed(&self) -> Result<Position, StoreError> {
+        retention::trimmed(&self.store, self.shard).await
     }
 
     async fn token_secret(&self) -> Result<Vec<u8>, StoreError> {

@@ -16,7 +16,7 @@ pub(super) fn number(shard: Shard) -> i32 {
 }
 
 /// A time as the store has it; there are none later than it can tell.
-fn milliseconds(unix_ms: u64) -> i64 {
+pub(super) fn milliseconds(unix_ms: u64) -> i64 {
     i64::try_from(unix_ms).unwrap_or(i64::MAX)
 }
 
@@ -184,7 +184,10 @@ pub(super) async fn last_seq(
     let select = sqlx::query(select).bind(number(shard)).bind(first).bind(beyond);
     let row = store.row(select).await?.ok_or(sqlx::Error::RowNotFound)?;
     let last: Option<i64> = row.try_get("last")?;
-    Ok(last.map_or(0, |last| position_of(last).seq))
+    let last = last.map_or(0, |last| position_of(last).seq);
+    // What was removed had its numbers too.
+    let trimmed = super::retention::trimmed(store, shard).await?;
+    Ok(if trimmed.log == log { last.max(trimmed.seq) } else { last })
 }
 
 pub(super) async fn log_entries(

@@ -155,8 +155,7 @@ pub(super) async fn open_healings(
     store: &PostgresStore,
     shard: Shard,
 ) -> Result<Vec<Bytes>, StoreError> {
-    let select =
-        "SELECT body FROM healings WHERE shard = $1 AND NOT healed ORDER BY id LIMIT 10000";
+    let select = "SELECT body FROM healings WHERE shard = $1 ORDER BY id LIMIT 10000";
     let found = store.rows(sqlx::query(select).bind(number(shard))).await?;
     found.iter().map(|row| Ok(row.try_get::<Vec<u8>, _>("body")?.into())).collect()
 }

@@ -47,13 +47,7 @@ impl Plan<'_> {
         .await?;
         self.change_timers(connection).await?;
         self.change_listeners(connection).await?;
-        let healings: Vec<&Healing> = self.healings.values().copied().collect();
-        put(connection, HEALINGS, &healings, |healing, to| {
-            to.add(healing.id.clone())?;
-            to.add(healing.healed_at.is_some())?;
-            to.add(healing.encode_to_vec())
-        })
-        .await?;
+        self.change_healings(connection).await?;
         self.change_sessions(connection).await
     }
 
@@ -141,6 +135,18 @@ impl Plan<'_> {
         .await
     }
 
+    /// Open ones are kept, to be gone on with; of those that are healed the log tells.
+    async fn change_healings(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+        let (healed, open): (Vec<&Healing>, Vec<_>) =
+            self.healings.values().copied().partition(|healing| healing.healed_at.is_some());
+        put(connection, HEALINGS, &open, |healing, to| {
+            to.add(healing.id.clone())?;
+            to.add(healing.encode_to_vec())
+        })
+        .await?;
+        put(connection, HEALINGS_GONE, &healed, |healing, to| to.add(healing.id.clone())).await
+    }
+
     async fn change_sessions(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
         for id in &self.sessions_gone {
             sqlx::query("DELETE FROM sessions WHERE id = ?")
@@ -203,7 +209,9 @@ const LISTENERS_GONE: ManyRows = ManyRows {
     after: ")",
 };
 const HEALINGS: ManyRows =
-    ManyRows { before: "INSERT OR REPLACE INTO healings VALUES ", columns: 3, after: "" };
+    ManyRows { before: "INSERT OR REPLACE INTO healings VALUES ", columns: 2, after: "" };
+const HEALINGS_GONE: ManyRows =
+    ManyRows { before: "DELETE FROM healings WHERE id IN (VALUES ", columns: 1, after: ")" };
 const SESSIONS: ManyRows =
     ManyRows { before: "INSERT OR REPLACE INTO sessions VALUES ", columns: 6, after: "" };
 

@@ -5,6 +5,7 @@ mod limits;
 mod query;
 mod read;
 mod registry;
+mod retention;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -19,13 +20,14 @@ use planaria_store::{Migration, SqliteStore};
 use uuid::Uuid;
 
 use super::{
-    DefinitionKey, DefinitionRow, LogEntry, Position, SessionRow, StoreError, StoredWorkflow,
-    TaskKey, TaskRow, TimerKey, WorkflowFilter, WorkflowRow, WorkflowStore, Write,
+    DefinitionKey, DefinitionRow, Expired, Expiry, LogEntry, Position, SessionRow, StoreError,
+    StoredWorkflow, TaskKey, TaskRow, TimerKey, WorkflowFilter, WorkflowRow, WorkflowStore, Write,
 };
 
 const MIGRATIONS: &[Migration] = &[
-    Migration { name: "0001_orchestrator", sql: include_str!("../schema.sql") },
-    Migration { name: "0002_limits", sql: include_str!("0002_limits.sql") },
+    Migration { name: "0001_orchestrator", sql: include_str!("0001_orchestrator.sql") },
+    Migration { name: "0002_retention", sql: include_str!("0002_retention.sql") },
+    Migration { name: "0003_limits", sql: include_str!("0003_limits.sql") },
 ];
 
 pub(crate) use registry::SqliteShardRegistry;
@@ -200,6 +202,25 @@ impl WorkflowStore for SqliteWorkflowStore {
         limit: u32,
     ) -> Result<(Vec<LogEntry>, Position), StoreError> {
         query::log_entries(&self.store, after, topics, limit).await
+    }
+
+    async fn expired(&self, after: Uuid, ended: Expiry, limit: u32) -> Result<Expired, StoreError> {
+        retention::expired(&self.store, after, ended, limit).await
+    }
+
+    async fn forget(&self, ids: &[Uuid]) -> Result<(), StoreError> {
+        if self.current.load(Ordering::Acquire) != self.log {
+            return Err(StoreError::Fenced);
+        }
+        retention::forget(&self.store, ids).await
+    }
+
+    async fn trim(&self, before_ms: u64, limit: u32) -> Result<u64, StoreError> {
+        retention::trim(&self.store, before_ms, limit).await
+    }
+
+    async fn trimmed(&self) -> Result<Position, StoreError> {
+        retention::trimmed(&self.store).await
     }
 
     async fn token_secret(&self) -> Result<Vec<u8>, StoreError> {

@@ -154,7 +154,10 @@ pub(super) async fn last_seq(store: &SqliteStore, log: u64) -> Result<u64, Store
     // By the writer: it waits for whatever is still under way there.
     let last: Option<i64> =
         sqlx::query_scalar(select).bind(first).bind(beyond).fetch_one(store.writer()).await?;
-    Ok(last.map_or(0, |last| position_of(last).seq))
+    let last = last.map_or(0, |last| position_of(last).seq);
+    // What was removed had its numbers too.
+    let trimmed = super::retention::trimmed(store).await?;
+    Ok(if trimmed.log == log { last.max(trimmed.seq) } else { last })
 }
 
 pub(super) async fn log_entries(

@@ -172,7 +172,7 @@ pub(super) async fn session_of(
 }
 
 pub(super) async fn open_healings(store: &SqliteStore) -> Result<Vec<Bytes>, StoreError> {
-    let select = "SELECT body FROM healings WHERE healed = 0 ORDER BY id LIMIT 10000";
+    let select = "SELECT body FROM healings ORDER BY id LIMIT 10000";
     let found = sqlx::query(select).fetch_all(store.readers()).await?;
     found.iter().map(|row| Ok(row.try_get::<Vec<u8>, _>(0)?.into())).collect()
 }

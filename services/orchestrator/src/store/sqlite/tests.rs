@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::SqliteShardRegistry;
 use crate::store::conformance::{self, created, row, write};
 use crate::store::{Holder, Position, ShardRegistry, WorkflowStore};
-use crate::store::{limit_conformance, shard_conformance};
+use crate::store::{limit_conformance, retention_conformance, shard_conformance};
 
 async fn open(directory: &TempDir) -> Arc<dyn WorkflowStore> {
     let registry = registry(directory).await;
@@ -61,18 +61,18 @@ limits_conform! {
 }
 
 macro_rules! conforms {
-    ($($promise:ident)*) => {
+    ($suite:ident: $($promise:ident)*) => {
         $(
             #[tokio::test]
             async fn $promise() {
                 let directory = tempfile::tempdir().expect("a directory");
-                conformance::$promise(open(&directory).await.as_ref()).await;
+                $suite::$promise(open(&directory).await.as_ref()).await;
             }
         )*
     };
 }
 
-conforms! {
+conforms! { conformance:
     commits_are_all_or_nothing
     the_fence_lets_one_of_two_steps_through
     the_last_word_on_a_row_counts
@@ -86,6 +86,12 @@ conforms! {
     lists_are_filtered_and_paged
     bad_states_are_found_and_good_ones_are_not
     tasks_are_paged_in_key_order
+}
+
+conforms! { retention_conformance:
+    what_is_over_for_long_is_found_and_forgotten
+    entries_of_no_workflow_are_trimmed_by_age
+    numbers_of_removed_entries_are_not_used_again
 }
 
 #[tokio::test]
