@@ -70,6 +70,9 @@ enum Command {
     /// Show and close circuit breakers
     #[command(subcommand)]
     Breaker(client::breaker::Command),
+    /// Set, show and remove limits on functions
+    #[command(subcommand)]
+    Limit(client::limit::Command),
     /// Show and redrive what was given up
     #[command(subcommand)]
     DeadLetter(client::dead_letter::Command),
@@ -157,6 +160,7 @@ fn dispatch(command: Command, gateway: Gateway, output: Output) -> Result<(), Er
             Command::Worker(command) => client::worker::execute(&client, command).await,
             Command::Retry(command) => client::retry::execute(&client, command).await,
             Command::Breaker(command) => client::breaker::execute(&client, command).await,
+            Command::Limit(command) => client::limit::execute(&client, command).await,
             Command::DeadLetter(command) => client::dead_letter::execute(&client, command).await,
             Command::Healing(command) => client::healing::execute(&client, command).await,
             Command::Event(command) => client::event::execute(&client, command).await,

@@ -14,10 +14,11 @@ use crate::{Error, NAME};
 
 /// Every service of the contract that is public, and the service of the mesh that serves it.
 /// What is not here does not exist for the outside.
-pub const PUBLIC: [(&str, &str); 9] = [
+pub const PUBLIC: [(&str, &str); 10] = [
     ("planaria.workflow.v1.DefinitionService", "orchestrator"),
     ("planaria.workflow.v1.WorkflowService", "orchestrator"),
     ("planaria.task.v1.TaskService", "orchestrator"),
+    ("planaria.flow.v1.FlowService", "orchestrator"),
     ("planaria.failure_detector.v1.FailureDetectorService", "failure-detector"),
     ("planaria.retry.v1.RetryService", "retry-engine"),
     ("planaria.notification.v1.NotificationService", "notification"),

@@ -29,6 +29,8 @@ pub struct Config {
     /// A task counts as if it had waited so much longer for each step of its priority: one of a
     /// priority that is `n` steps lower comes at its turn after `n` times this.
     pub ageing_step_ms: u64,
+    /// How often orchestrators settle what they use of limits, as long as something waits for one.
+    pub settle_ms: u64,
     /// Timers due within this are held in memory.
     pub timer_horizon_ms: u64,
     /// How often the store is asked for timers that come within the horizon.
@@ -85,6 +87,7 @@ impl Default for Config {
             losses_max: 3,
             losses_alone_max: 6,
             ageing_step_ms: 10_000,
+            settle_ms: 200,
             timer_horizon_ms: 60_000,
             timer_scan_ms: 10_000,
             shard_beat_ms: 500,

@@ -8,6 +8,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 use uuid::Uuid;
 
+use crate::store::limits::LimitKey;
 use crate::store::{DefinitionKey, StoreError};
 
 /// When it makes sense to try again where too much waits already.
@@ -43,6 +44,15 @@ pub enum Error {
     /// There is no such definition.
     #[error("no definition {} is published; see `planaria definition list`", name(.0))]
     DefinitionNotFound(DefinitionKey),
+    /// There is no such limit.
+    #[error("no limit of {} is set; see `planaria limit list`", limit(.0))]
+    LimitNotFound(LimitKey),
+    /// There are too many limits.
+    #[error("there are {most} limits already: remove some")]
+    LimitsTooMany {
+        /// So many may be.
+        most: usize,
+    },
     /// There is no such workflow.
     #[error("no workflow {0}")]
     WorkflowNotFound(String),
@@ -131,6 +141,8 @@ impl Error {
             Self::DocumentTooLarge { .. } => (Code::InvalidArgument, "DOCUMENT_TOO_LARGE"),
             Self::DefinitionExists(_) => (Code::AlreadyExists, "DEFINITION_EXISTS"),
             Self::DefinitionNotFound(_) => (Code::NotFound, "DEFINITION_NOT_FOUND"),
+            Self::LimitNotFound(_) => (Code::NotFound, "LIMIT_NOT_FOUND"),
+            Self::LimitsTooMany { .. } => (Code::FailedPrecondition, "LIMITS_TOO_MANY"),
             Self::WorkflowNotFound(_) => (Code::NotFound, "WORKFLOW_NOT_FOUND"),
             Self::TaskNotFound(_) => (Code::NotFound, "TASK_NOT_FOUND"),
             Self::PhaseInvalid(_) => (Code::FailedPrecondition, "WORKFLOW_PHASE_INVALID"),
@@ -201,6 +213,12 @@ fn name(key: &DefinitionKey) -> String {
         "" => format!("{namespace}/{name}"),
         version => format!("{namespace}/{name}:{version}"),
     }
+}
+
+fn limit(key: &LimitKey) -> String {
+    let LimitKey { namespace, function, per } = key;
+    let per = if per.is_empty() { String::new() } else { format!(" per {per}") };
+    format!("{namespace}/{function}{per}")
 }
 
 fn summary(problems: &[Problem]) -> String {

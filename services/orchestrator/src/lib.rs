@@ -13,6 +13,7 @@ mod engine;
 mod error;
 mod gates;
 mod lending;
+mod limits;
 mod log;
 mod meters;
 mod shards;

@@ -7,6 +7,7 @@ use planaria_dsl::{ExpressionPool, PoolConfig};
 use planaria_kernel::workflow::LossCause;
 use planaria_proto::failure_detector::v1::ForgetSessionRequest;
 use planaria_proto::failure_detector::v1::evidence_service_client::EvidenceServiceClient;
+use planaria_proto::flow::v1::flow_service_server::FlowServiceServer;
 use planaria_proto::orchestrator::v1::lending_service_server::LendingServiceServer;
 use planaria_proto::orchestrator::v1::orchestrator_service_server::OrchestratorServiceServer;
 use planaria_proto::orchestrator::v1::report_verdicts_request::Verdict;
@@ -29,6 +30,7 @@ use crate::engine::{Command, Emitted, EndedSession, Parts};
 use crate::error::Error;
 use crate::gates::Gates;
 use crate::lending::{Lender, Lent};
+use crate::limits::Limits;
 use crate::meters::Meters;
 use crate::shards::{Keeper, Shards, Workshop};
 use crate::store::{Holder, PostgresShardRegistry, Shard, ShardRegistry, SqliteShardRegistry};
@@ -48,6 +50,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let definitions = Arc::new(Definitions::new(store.clone(), config.document_bytes_max));
     let tokens = Tokens::new(&store.token_secret().await?);
     let gates = Gates::default();
+    let limits = Limits::open(registry.clone().limits()).await?;
     let (requests, under_way) = mpsc::channel(1);
     let (ended_sessions, ended) = mpsc::unbounded_channel();
     let (waits, waiting) = mpsc::unbounded_channel();
@@ -59,6 +62,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         tokens: tokens.clone(),
         expressions: expressions()?,
         gates: gates.clone(),
+        limits: limits.clone(),
         meters: Meters::new(&service.metrics),
         ended_sessions,
         waits,
@@ -73,6 +77,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         shards: shards.clone(),
         peers: Peers::new(deps.directory.clone()),
         lent: Lent::default(),
+        limits: limits.clone(),
         tokens,
         address: deps.address.clone(),
         tracer: deps.tracer.clone(),
@@ -96,6 +101,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         Keeper::new(registry.clone(), shards.clone(), holder, config, shop.open(), readiness);
     service.spawn("engines", keeper.run(deps.stop.clone(), under_way));
     service.spawn("gates", gates.clone().follow(deps.directory.clone(), deps.stop.clone()));
+    service.spawn("limits", limits.follow(shards.clone(), deps.stop.clone()));
     service.spawn("freed", look_when_freed(gates, shards.clone(), deps.stop.clone()));
     if registry.is_shared() {
         let (shards, stop) = (shards.clone(), deps.stop.clone());
@@ -135,6 +141,7 @@ struct Shop {
     tokens: Tokens,
     expressions: Arc<ExpressionPool>,
     gates: Gates,
+    limits: Limits,
     meters: Meters,
     ended_sessions: mpsc::UnboundedSender<EndedSession>,
     waits: mpsc::UnboundedSender<Shard>,
@@ -153,6 +160,7 @@ impl Shop {
             tail: tail.clone(),
             expressions: self.expressions.clone(),
             gates: self.gates.clone(),
+            limits: self.limits.clone(),
             meters: self.meters.clone(),
             ended_sessions: self.ended_sessions.clone(),
             waits: self.waits.clone(),
@@ -167,10 +175,12 @@ fn add_routes(service: &mut Service, api: &Api) {
     let workflows = WorkflowServiceServer::new(api.clone()).max_decoding_message_size(most);
     let tasks = TaskServiceServer::new(api.clone()).max_decoding_message_size(most);
     let internal = OrchestratorServiceServer::new(api.clone()).max_decoding_message_size(most);
+    let flow = FlowServiceServer::new(api.clone()).max_decoding_message_size(most);
     let lending = LendingServiceServer::new(api.clone()).max_decoding_message_size(most);
     let routes = std::mem::take(&mut service.routes);
     service.routes = routes
         .add_service(lending)
+        .add_service(flow)
         .add_service(definitions)
         .add_service(workflows)
         .add_service(tasks)

@@ -8,6 +8,7 @@ pub(crate) mod event;
 pub(crate) mod healing;
 pub(crate) mod health;
 mod input;
+pub(crate) mod limit;
 pub(crate) mod redrive;
 pub(crate) mod retry;
 pub(crate) mod run;
@@ -23,6 +24,7 @@ mod workflow_view;
 use std::time::Duration;
 
 use planaria_proto::failure_detector::v1::failure_detector_service_client as failure_detector;
+use planaria_proto::flow::v1::flow_service_client::FlowServiceClient;
 use planaria_proto::gateway::v1::access_service_client::AccessServiceClient;
 use planaria_proto::monitoring::v1::monitoring_service_client::MonitoringServiceClient;
 use planaria_proto::notification::v1::notification_service_client::NotificationServiceClient;
@@ -97,6 +99,10 @@ impl Client {
 
     pub(crate) fn workflows(&self) -> WorkflowServiceClient<Channel> {
         WorkflowServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    }
+
+    pub(crate) fn flow(&self) -> FlowServiceClient<Channel> {
+        FlowServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn access(&self) -> AccessServiceClient<Channel> {

@@ -10,7 +10,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use planaria_proto::{failure_detector, gateway, monitoring, notification, retry, types, workflow};
+use planaria_proto::{
+    failure_detector, flow, gateway, monitoring, notification, retry, types, workflow,
+};
 use prost::Message;
 use prost_reflect::{
     DescriptorPool, DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MapKey, ReflectMessage,
@@ -33,6 +35,8 @@ macro_rules! named {
 
 named! {
     failure_detector::v1::Worker => "failure_detector.v1.Worker",
+    flow::v1::Limit => "flow.v1.Limit",
+    flow::v1::list_limits_response::LimitState => "flow.v1.ListLimitsResponse.LimitState",
     gateway::v1::ApiKey => "gateway.v1.ApiKey",
     monitoring::v1::GetDistributionResponse => "monitoring.v1.GetDistributionResponse",
     monitoring::v1::Overview => "monitoring.v1.Overview",

@@ -38,6 +38,14 @@ pub const RULES: &[(&str, &[(&str, Rule)])] = &[
         ],
     ),
     (
+        "planaria.flow.v1.FlowService",
+        &[
+            ("DeleteLimit", nested(Operator)),
+            ("ListLimits", nested(Reader)),
+            ("PutLimit", nested(Operator)),
+        ],
+    ),
+    (
         "planaria.gateway.v1.AccessService",
         &[
             ("CreateApiKey", nested(Admin)),

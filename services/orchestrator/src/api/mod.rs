@@ -3,10 +3,12 @@
 mod access;
 mod batches;
 mod definition;
+mod flow;
 mod followed;
 mod intake;
 mod internal;
 mod lending;
+mod limited;
 mod payload;
 pub(crate) mod route;
 mod statistics;
@@ -32,6 +34,7 @@ use crate::definitions::Definitions;
 use crate::engine::Command;
 use crate::error::Error;
 use crate::lending::Lent;
+use crate::limits::Limits;
 use crate::shards::Shards;
 use crate::store::{Shard, ShardRegistry, WorkflowStore};
 use crate::token::Tokens;
@@ -49,6 +52,7 @@ pub(crate) struct Api {
     pub(crate) shards: Shards,
     pub(crate) peers: Peers,
     pub(crate) lent: Lent,
+    pub(crate) limits: Limits,
     /// The room for starts.
     pub(crate) intake: Intake,
     pub(crate) tokens: Tokens,

@@ -15,11 +15,12 @@ pub(super) fn statistics(
     (shard, log_end): (Shard, Position),
 ) -> GetStatisticsResponse {
     let waiting = counts.waiting.into_iter();
-    let waiting = waiting.map(|(queue, function, count, has_worker)| WaitingFunction {
-        function,
-        queue,
-        count,
-        has_worker,
+    let waiting = waiting.map(|waits| WaitingFunction {
+        function: waits.function,
+        queue: waits.queue,
+        count: waits.count,
+        has_worker: waits.has_worker,
+        held: waits.held,
     });
     let age = |since_ms| duration(now_ms().saturating_sub(since_ms));
     GetStatisticsResponse {
@@ -59,6 +60,7 @@ pub(super) fn add(all: &mut GetStatisticsResponse, one: GetStatisticsResponse) {
         match all.waiting.iter_mut().find(same) {
             Some(known) => {
                 known.count += waits.count;
+                known.held += waits.held;
                 known.has_worker |= waits.has_worker;
             }
             None => all.waiting.push(waits),

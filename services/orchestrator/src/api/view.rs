@@ -10,6 +10,7 @@ use planaria_proto::workflow::v1::{
 use uuid::Uuid;
 
 use super::definition::reference;
+use super::limited::Limited;
 use super::{Api, workflow_id};
 use crate::convert::{history, timestamp};
 use crate::engine::json_payload;
@@ -26,7 +27,8 @@ pub(super) async fn workflow(api: &Api, id: &str) -> Result<WorkflowMessage, Err
     let known = api.functions().await?;
     let mut message = summary(&stored.row);
     message.history_length = events.len() as u64;
-    message.waiting_for = waiting_for(&stored.row, &stored.tasks, &known);
+    let limited = Limited::of(api, stored.tasks.iter()).await?;
+    message.waiting_for = waiting_for(&stored.row, &stored.tasks, (&known, &limited));
     tell_ends(&mut message, &events);
     let abandoned =
         history::abandoned(&stored.records).map_err(|error| Error::Corrupt(error.to_string()))?;
@@ -55,10 +57,11 @@ pub(super) async fn summaries(
         tasks.entry(row.key.workflow).or_default().push(row);
     }
     let known = api.functions().await?;
+    let limited = Limited::of(api, tasks.values().flatten()).await?;
     let show = |row: &WorkflowRow| {
         let mut message = summary(row);
         let tasks = tasks.get(&row.id).map_or(&[][..], Vec::as_slice);
-        message.waiting_for = waiting_for(row, tasks, &known);
+        message.waiting_for = waiting_for(row, tasks, (&known, &limited));
         message
     };
     Ok(rows.iter().map(show).collect())
@@ -84,12 +87,18 @@ pub(super) fn given_key(row: &WorkflowRow) -> &str {
 }
 
 /// What a workflow waits for, in words.
-fn waiting_for(row: &WorkflowRow, tasks: &[TaskRow], known: &[String]) -> String {
+fn waiting_for(
+    row: &WorkflowRow,
+    tasks: &[TaskRow],
+    (known, limited): (&[String], &Limited),
+) -> String {
     let queued = tasks.iter().filter(|task| task.state == TaskState::Queued);
     let mut waits: Vec<String> = queued
         .map(|task| {
             let (function, queue) = (&task.function, &task.queue);
-            if known.contains(function) {
+            if let Some(limit) = limited.why(task) {
+                limit
+            } else if known.contains(function) {
                 format!("a free worker of {function} in queue {queue}")
             } else {
                 format!("a worker of {function} in queue {queue}; none is connected")

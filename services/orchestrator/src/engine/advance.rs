@@ -120,6 +120,10 @@ impl Engine {
             MailKind::Overdue(frame, timer) => self.overdue(entry, id, (frame, timer)),
             MailKind::Stranded(frame) => self.stranded(entry, frame),
             MailKind::Orphaned(frame) => self.orphaned(entry, id, frame),
+            MailKind::Count { frame, session } => {
+                self.permits.end_count();
+                self.count_running(entry, frame, session);
+            }
         }
     }
 

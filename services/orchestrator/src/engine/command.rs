@@ -290,10 +290,25 @@ pub(crate) struct Statistics {
     pub capacity: u32,
     /// When the oldest waiting task began to wait.
     pub oldest_queued_ms: Option<u64>,
-    /// What waits: queue, function, count, whether a session offers it.
-    pub waiting: Vec<(String, String, u64, bool)>,
+    /// What waits.
+    pub waiting: Vec<Waits>,
     /// Functions that sessions offer.
     pub functions: Vec<String>,
+}
+
+/// What waits in a queue of one function.
+#[derive(Clone, Debug)]
+pub(crate) struct Waits {
+    /// The queue.
+    pub queue: String,
+    /// The function.
+    pub function: String,
+    /// How many tasks.
+    pub count: u64,
+    /// How many of them are held back by a limit or a breaker.
+    pub held: u64,
+    /// Whether a session offers it.
+    pub has_worker: bool,
 }
 
 /// Sends commands to the engine; cheap to clone.

@@ -16,7 +16,7 @@ use super::entry::{Entry, Mail, MailKind, Slot};
 use super::guard::Doorkeeper;
 use super::lane::Asked;
 use super::route::{Next, Route};
-use super::session::{Handed, NOT_SENT, Running};
+use super::session::{Handed, NOT_SENT, Running, Session};
 use crate::convert::{self, attempt};
 use crate::gates::Admission;
 use crate::store::{TaskKey, TaskRow, TaskState};
@@ -31,21 +31,32 @@ impl Engine {
         let route = self.routes.get(&row.queue, &row.function);
         let is_free = route.is_some_and(|route| route.is_free_for(row));
         let session = if is_free { self.best_session(route, row, avoid) } else { None };
-        let session = session.filter(|_| {
-            let gates = &self.parts.gates;
-            let (namespace, function) = (&row.namespace, &row.function);
-            gates.admit(namespace, function, row.destination.as_deref()) != Admission::Held
-        });
-        match session {
-            Some(session) => self.assign(entry, frame, session),
-            None => {
-                let able = self.routes.add(row, avoid.map(str::to_owned));
-                self.has_news = true;
-                let sessions = &self.sessions;
-                let free = |id: &Uuid| sessions.get(id).is_some_and(|session| session.free() > 0);
-                self.hungry.extend(able.into_iter().filter(free));
-            }
+        if let Some(session) = session
+            && self.admit_row(row, session)
+        {
+            self.assign(entry, frame, session);
+            return;
         }
+        let able = self.routes.add(row, avoid.map(str::to_owned));
+        self.has_news = true;
+        let sessions = &self.sessions;
+        let free = |id: &Uuid| sessions.get(id).is_some_and(|session| session.free() > 0);
+        self.hungry.extend(able.into_iter().filter(free));
+    }
+
+    /// Takes the right to start a task for a session, if there is one.
+    fn admit_row(&mut self, row: &TaskRow, session: Uuid) -> bool {
+        let (of, values) = ((&*row.namespace, &*row.function), row.limit_values.as_deref());
+        let mut lacks = |whole| self.permits.lacks(of, values, whole).is_some();
+        if lacks(true) || lacks(false) {
+            return false;
+        }
+        let destination = row.destination.as_deref();
+        if self.parts.gates.admit(of.0, of.1, destination) == Admission::Held {
+            return false;
+        }
+        self.permits.take((row.key, session), of, values);
+        true
     }
 
     /// The session with the most free slots that may take the task; one that just lost it only if
@@ -68,6 +79,7 @@ impl Engine {
 
     /// Fills the free slots of sessions with what waits.
     pub(super) fn fill_hungry(&mut self) {
+        self.unpark();
         while let Some(&id) = self.hungry.iter().next() {
             if !self.fill_one(id) {
                 self.hungry.remove(&id);
@@ -79,15 +91,15 @@ impl Engine {
     fn fill_one(&mut self, id: Uuid) -> bool {
         loop {
             let Some(next) = self.next_for(id) else { return false };
-            let destination = next.place.lane.destination.as_deref();
-            let gates = &self.parts.gates;
-            if gates.admit(&next.namespace, &next.function, destination) == Admission::Held {
+            let (of, lane) = ((&*next.namespace, &*next.function), &next.place.lane);
+            if self.parts.gates.admit(of.0, of.1, lane.destination.as_deref()) == Admission::Held {
                 // It was open when it was looked at.
                 self.routes.set_aside(&next);
                 continue;
             }
-            self.routes.take(id, &next);
             let key = next.place.rank.key;
+            self.permits.take((key, id), of, lane.values.as_deref());
+            self.routes.take(id, &next);
             let Some(session) = self.sessions.get_mut(&id) else { return false };
             session.occupy(
                 key,
@@ -109,20 +121,30 @@ impl Engine {
         if session.free() == 0 || !self.routes.is_open() {
             return None;
         }
-        let keeper = Doorkeeper { gates: &self.parts.gates };
+        let keeper = Doorkeeper { gates: &self.parts.gates, permits: &mut self.permits };
         self.routes.next((id, session), &self.sessions, keeper)
     }
 
     /// Something that was held back may go: what was set aside is looked at again.
     pub(super) fn reopen(&mut self) {
-        self.routes.reopen(Doorkeeper { gates: &self.parts.gates });
+        let keeper = Doorkeeper { gates: &self.parts.gates, permits: &mut self.permits };
+        self.routes.reopen(keeper);
         if self.routes.is_open() {
             self.hungry.extend(self.sessions.keys().copied());
         }
     }
 
+    /// Has the sessions of a route look for work.
+    pub(super) fn feed(&mut self, queue: &str, function: &str) {
+        let Some(route) = self.routes.get(queue, function) else { return };
+        let sessions = &self.sessions;
+        let takes = |id: &&Uuid| sessions.get(id).is_some_and(Session::takes_more);
+        self.hungry.extend(route.sessions.iter().filter(takes).copied());
+    }
+
     /// A task that was reserved for a session that is gone waits again.
     pub(super) fn requeue_reserved(&mut self, key: TaskKey) {
+        self.permits.release(key);
         self.mail.push_back((key.workflow, Mail::quiet(MailKind::Check)));
         if let Some(Slot::Live(entry)) = self.slots.get(&key.workflow)
             && let Some(row) = entry.tasks.get(&key.frame)
@@ -140,6 +162,15 @@ impl Engine {
         let queued = entry.tasks.get(&key.frame).is_some_and(|row| row.state == TaskState::Queued);
         let live = entry.workflow.phase == planaria_kernel::workflow::Phase::Running;
         if is_reserved && queued && live {
+            if !self.is_permitted(entry, key, session) {
+                self.release(Some(session), key);
+                if let Some(row) = entry.tasks.get(&key.frame) {
+                    let able = self.routes.add(row, None);
+                    self.hungry.extend(able);
+                }
+                self.write_task(entry, key.frame);
+                return;
+            }
             self.assign(entry, key.frame, session);
             self.write_task(entry, key.frame);
             return;
@@ -153,6 +184,29 @@ impl Engine {
             let able = self.routes.add(row, None);
             self.hungry.extend(able);
         }
+    }
+
+    /// Whether a task still has its permits, now that its arguments are here: a limit may have been
+    /// set since it began to wait.
+    fn is_permitted(&mut self, entry: &mut Entry, key: TaskKey, session: Uuid) -> bool {
+        if self.permits.is_idle() {
+            return true;
+        }
+        let values = super::settling::values(self.permits.rules(), entry, key.frame);
+        let Some(row) = entry.tasks.get_mut(&key.frame) else { return false };
+        let of = (&*row.namespace, &*row.function);
+        if row.limit_values == values && self.permits.is_held(key, of) {
+            return true;
+        }
+        row.limit_values = values;
+        self.permits.release(key);
+        let mut lacks =
+            |whole| self.permits.lacks(of, row.limit_values.as_deref(), whole).is_some();
+        if lacks(true) || lacks(false) {
+            return false;
+        }
+        self.permits.take((key, session), of, row.limit_values.as_deref());
+        true
     }
 
     /// Makes the attempt the session's. It is handed out once that is committed.

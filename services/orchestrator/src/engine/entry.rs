@@ -154,6 +154,8 @@ pub(crate) enum MailKind {
     Stranded(FrameId),
     /// A running task whose session is over.
     Orphaned(FrameId),
+    /// A running task that limits are to count.
+    Count { frame: FrameId, session: Uuid },
 }
 
 /// A lost attempt.

@@ -177,6 +177,7 @@ impl Engine {
             healing: None,
             namespace: entry.definition.key.namespace.clone(),
             destination: destination(entry, frame, call),
+            limit_values: super::settling::values(self.permits.rules(), entry, frame),
         };
         entry.tasks.insert(frame, row);
         changed.tasks.insert(frame);

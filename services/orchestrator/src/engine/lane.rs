@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::guard::Guard;
+use crate::limits::Values;
 use crate::store::{TaskKey, TaskRow};
 
 /// When a task's turn is: the smaller, the earlier.
@@ -34,11 +35,14 @@ pub(crate) struct Waiting {
 pub(crate) struct LaneKey {
     /// The far side that they will call.
     pub(crate) destination: Option<Arc<str>>,
+    /// The values that limits count them by.
+    pub(crate) values: Option<Arc<Values>>,
 }
 
 impl LaneKey {
     fn of(row: &TaskRow) -> Self {
-        Self { destination: row.destination.as_deref().map(Arc::from) }
+        let destination = row.destination.as_deref().map(Arc::from);
+        Self { destination, values: row.limit_values.clone() }
     }
 }
 
@@ -61,6 +65,16 @@ impl Asked {
     }
 }
 
+/// What waits aside until a permit is there.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Parked {
+    pub(crate) queue: String,
+    pub(crate) function: String,
+    pub(crate) namespace: String,
+    /// One lane; `None` = everything of the namespace in the route.
+    pub(crate) lane: Option<(Asked, LaneKey)>,
+}
+
 /// Where the next task of a namespace stands.
 pub(crate) struct Place {
     line: usize,
@@ -74,6 +88,8 @@ pub(crate) struct Place {
 pub(crate) struct Tenant {
     lines: Vec<Line>,
     waiting: usize,
+    /// The function's limits let nothing of it start.
+    is_aside: bool,
 }
 
 /// Tasks that ask the same of their worker.
@@ -99,7 +115,22 @@ impl Tenant {
 
     /// Whether something waits that is not set aside.
     pub(crate) fn is_open(&self) -> bool {
-        self.lines.iter().any(|line| !line.open.is_empty())
+        !self.is_aside && self.lines.iter().any(|line| !line.open.is_empty())
+    }
+
+    /// How many tasks are set aside.
+    pub(crate) fn aside(&self) -> usize {
+        if self.is_aside {
+            return self.waiting;
+        }
+        let lanes = self.lines.iter().flat_map(|line| line.lanes.values());
+        lanes.filter(|lane| lane.is_aside).map(|lane| lane.tasks.len()).sum()
+    }
+
+    /// How many tasks wait in each lane, with what limits count them by.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (Option<&Values>, usize)> {
+        let lanes = self.lines.iter().flat_map(|line| &line.lanes);
+        lanes.map(|(key, lane)| (key.values.as_deref(), lane.tasks.len()))
     }
 
     /// Whether something waits in the lane that a task belongs to.
@@ -146,6 +177,7 @@ impl Tenant {
             return false;
         }
         self.waiting -= 1;
+        self.is_aside &= self.waiting > 0;
         // The only one is likely to be needed again.
         if line.lanes.is_empty() && self.lines.len() > 1 {
             self.lines.swap_remove(place.line);
@@ -156,6 +188,10 @@ impl Tenant {
     /// The first task that the guard's session fits and should take, in a lane that may go. Lanes
     /// that may not go are set aside on the way.
     pub(crate) fn first(&mut self, guard: &mut impl Guard) -> Option<Place> {
+        if !guard.admits_all() {
+            self.is_aside = true;
+            return None;
+        }
         let mut best: Option<Place> = None;
         for (position, line) in self.lines.iter_mut().enumerate() {
             if !guard.fits(&line.asked) {
@@ -172,6 +208,7 @@ impl Tenant {
 
     /// Lanes that were set aside and may go now are open again.
     pub(crate) fn reopen(&mut self, guard: &mut impl Guard) {
+        self.is_aside = self.is_aside && !guard.admits_all();
         for line in &mut self.lines {
             for (key, lane) in &mut line.lanes {
                 if lane.is_aside && guard.admits(&line.asked, key) {
@@ -181,6 +218,20 @@ impl Tenant {
                     }
                 }
             }
+        }
+    }
+
+    /// What was parked is open again; whether it may go is looked at when it is its turn.
+    pub(crate) fn unpark(&mut self, parked: &Parked) {
+        let Some((asked, key)) = &parked.lane else {
+            self.is_aside = false;
+            return;
+        };
+        let Some(line) = self.lines.iter_mut().find(|line| line.asked == *asked) else { return };
+        let Some(lane) = line.lanes.get_mut(key).filter(|lane| lane.is_aside) else { return };
+        lane.is_aside = false;
+        if let Some(first) = lane.first() {
+            line.open.insert(first, key.clone());
         }
     }
 

@@ -53,6 +53,7 @@ impl Engine {
             .collect();
         self.workers.clear();
         self.routes = super::Routes::new(self.parts.config.ageing_step_ms);
+        self.recover_permits().await?;
         for row in store.sessions().await? {
             let request = OpenSessionRequest::decode(row.announcement.clone())
                 .map_err(|error| StoreError::Corrupt(error.to_string()))?;
@@ -102,13 +103,16 @@ impl Engine {
             TaskState::Queued => drop(self.routes.add(row, None)),
             TaskState::RetryWait => drop(self.retrying.insert(row.key, row.latest_start_ms)),
             TaskState::Running => {
-                let session = row.session.and_then(|id| self.sessions.get_mut(&id));
+                let session = row.session.and_then(|id| Some((id, self.sessions.get_mut(&id)?)));
                 match session {
-                    Some(session) => {
+                    Some((id, session)) => {
                         let since_ms = now_ms();
                         let (attempt, is_suspect) = (row.attempt, row.is_suspect());
                         let running = Running { attempt, since_ms, missed: 0, is_suspect };
                         session.running.insert(row.key, running);
+                        let of = (&*row.namespace, &*row.function);
+                        let at = (row.key, id);
+                        self.permits.count(at, of, row.limit_values.as_deref());
                     }
                     // Its session is over, and nobody told the task: the books are mended.
                     None => {
@@ -191,6 +195,9 @@ impl Engine {
         for mail in waiting {
             if let MailKind::Claim { frame, session } = &mail.kind {
                 self.release(Some(*session), TaskKey { workflow: id, frame: *frame });
+            }
+            if matches!(mail.kind, MailKind::Count { .. }) {
+                self.permits.end_count();
             }
             mail.refuse(same(error, id));
         }

@@ -18,12 +18,14 @@ mod lane;
 mod lend;
 mod load;
 mod observe;
+mod permits;
 mod pool;
 mod reconcile;
 mod report;
 mod retention;
 mod route;
 mod session;
+mod settling;
 mod start;
 mod timers;
 
@@ -39,6 +41,7 @@ use uuid::Uuid;
 use crate::config::Config;
 use crate::definitions::Definitions;
 use crate::gates::Gates;
+use crate::limits::Limits;
 use crate::log::LogTail;
 use crate::meters::Meters;
 use crate::store::{Shard, StoreError, TaskKey, WorkflowStore};
@@ -52,6 +55,7 @@ pub(crate) use command::{
 pub(crate) use dispatch::json_payload;
 use entry::{Mail, Slot};
 
+use permits::Permits;
 use route::Routes;
 pub(crate) use session::Handed;
 use session::Session;
@@ -75,6 +79,8 @@ pub(crate) struct Parts {
     pub expressions: Arc<planaria_dsl::ExpressionPool>,
     /// What the retry engine holds back.
     pub gates: Gates,
+    /// What operators let run and start.
+    pub limits: Limits,
     /// What is counted.
     pub(crate) meters: Meters,
     /// Who is told that a session is over.
@@ -97,6 +103,8 @@ pub(crate) enum Internal {
     Timers(Vec<(crate::store::TimerKey, u64)>),
     /// What the reconciler found.
     Observed(Box<reconcile::Observed>),
+    /// What the store says of limits.
+    Settled(settling::Answered),
     /// Workflows that are over for long.
     Expired(Result<crate::store::Expired, StoreError>),
     /// They are removed.
@@ -113,6 +121,9 @@ pub(crate) struct Engine {
     sessions: HashMap<Uuid, Session>,
     workers: HashMap<String, Uuid>,
     routes: Routes,
+    permits: Permits,
+    /// One settles after the other, also when the engine has forgotten the first.
+    settle_turn: Arc<tokio::sync::Mutex<()>>,
     /// Sessions with slots to fill.
     hungry: HashSet<Uuid>,
     /// Lent sessions that may have slots to give back.
@@ -149,6 +160,7 @@ pub(crate) struct Engine {
     next_sweep: Instant,
     next_scan: Instant,
     next_reconcile: Instant,
+    next_settle: Instant,
 }
 
 /// Starts the engine: reads what is open, then answers commands until `stop`, and commits what it
@@ -211,6 +223,8 @@ impl Engine {
             sessions: HashMap::new(),
             workers: HashMap::new(),
             routes,
+            permits: Permits::default(),
+            settle_turn: Arc::default(),
             hungry: HashSet::new(),
             idle_lent: HashSet::new(),
             has_news: false,
@@ -236,6 +250,7 @@ impl Engine {
             next_sweep: now,
             next_scan: now,
             next_reconcile: now,
+            next_settle: now,
         }
     }
 
@@ -251,6 +266,7 @@ impl Engine {
             }
         }
         self.return_idle();
+        self.settle_limits();
         if std::mem::take(&mut self.has_news) && self.routes.is_open() {
             let _ = self.parts.waits.send(self.parts.shard);
         }
@@ -264,6 +280,7 @@ impl Engine {
         });
         let own = self.next_sweep.min(self.next_scan).min(self.next_reconcile);
         let own = own.min(self.retention.next());
+        let own = if self.permits.is_active() { own.min(self.next_settle) } else { own };
         timer.map_or(own, |timer| timer.min(own))
     }
 
@@ -288,6 +305,11 @@ impl Engine {
         if now >= self.next_reconcile {
             self.next_reconcile = reconcile;
             self.observe_for_repairs();
+            self.adopt_rules();
+        }
+        if now >= self.next_settle {
+            self.next_settle = after(self.parts.config.settle_ms);
+            self.permits.wish();
         }
         if now >= self.retention.next() {
             self.look_for_expired();
@@ -302,6 +324,7 @@ impl Engine {
             Internal::Evaluated(id, number, answer) => self.evaluated(id, number, answer),
             Internal::Timers(timers) => self.arm_scanned(&timers),
             Internal::Observed(observed) => self.repair(*observed),
+            Internal::Settled(answered) => self.limits_settled(answered),
             Internal::Expired(found) => self.remove_expired(found),
             Internal::Removed => self.removed(),
         }

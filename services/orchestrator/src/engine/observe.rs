@@ -4,7 +4,7 @@ use planaria_runtime::clock::now_ms;
 use uuid::Uuid;
 
 use super::Engine;
-use super::command::{Attempted, Reply, Statistics, VerdictItem};
+use super::command::{Attempted, Reply, Statistics, VerdictItem, Waits};
 use super::entry::{Loss, Mail, MailKind};
 use crate::error::Error;
 use crate::store::{TaskKey, Write};
@@ -122,12 +122,14 @@ impl Engine {
         functions.sort_unstable();
         functions.dedup();
         let waiting = self.routes.iter().filter(|(_, _, route)| route.waiting() > 0);
-        let waiting: Vec<(String, String, u64, bool)> = waiting
-            .map(|(queue, function, route)| {
-                let count = route.waiting() as u64;
-                (queue.to_owned(), function.to_owned(), count, !route.sessions.is_empty())
-            })
-            .collect();
+        let waiting = waiting.map(|(queue, function, route)| Waits {
+            queue: queue.to_owned(),
+            function: function.to_owned(),
+            count: route.waiting() as u64,
+            held: route.held() as u64,
+            has_worker: !route.sessions.is_empty(),
+        });
+        let waiting: Vec<Waits> = waiting.collect();
         let oldest = self.routes.iter().filter_map(|(_, _, route)| route.oldest_ms());
         Statistics {
             queued: self.routes.waiting(),

@@ -6,9 +6,10 @@ use planaria_kernel::flow::turn_ms;
 use uuid::Uuid;
 
 use super::guard::{Door, Doorkeeper, Seeker};
-use super::lane::{Place, Rank, Tenant};
+use super::lane::{Parked, Place, Rank, Tenant};
 use super::pool::Pools;
 use super::session::Session;
+use crate::limits::{LimitUse, Rules};
 use crate::store::TaskRow;
 
 /// All routes.
@@ -145,7 +146,8 @@ impl Routes {
                     }
                     let seeker = Some(Seeker { id, session, sessions, route });
                     let keeper = &mut keeper;
-                    let place = tenant.first(&mut Door { keeper, function, namespace, seeker });
+                    let mut door = Door { keeper, queue, function, namespace, seeker };
+                    let place = tenant.first(&mut door);
                     if !tenant.is_open() {
                         closed.push((queue.clone(), function.clone(), namespace.clone()));
                     }
@@ -170,7 +172,8 @@ impl Routes {
                 for (namespace, tenant) in &mut route.tenants {
                     let was_open = tenant.is_open();
                     let keeper = &mut keeper;
-                    tenant.reopen(&mut Door { keeper, function, namespace, seeker: None });
+                    let seeker = None;
+                    tenant.reopen(&mut Door { keeper, queue, function, namespace, seeker });
                     if !was_open && tenant.is_open() {
                         route.open += 1;
                         self.open += 1;
@@ -179,6 +182,31 @@ impl Routes {
                 }
             }
         }
+    }
+
+    /// What was parked is open again.
+    pub(crate) fn unpark(&mut self, parked: &Parked) {
+        self.change(&parked.queue, &parked.function, &parked.namespace, |tenant| {
+            tenant.unpark(parked);
+        });
+    }
+
+    /// Counts what waits under limits.
+    pub(crate) fn count_limited(&self, rules: &Rules) -> HashMap<LimitUse, u32> {
+        let mut counts: HashMap<LimitUse, u32> = HashMap::new();
+        for (namespace, function) in rules.functions() {
+            let routes = self.queues.values().filter_map(|functions| functions.get(function));
+            for tenant in routes.filter_map(|route| route.tenants.get(namespace)) {
+                for (values, count) in tenant.counts() {
+                    let rules = rules.of(namespace, function).iter();
+                    for used in rules.filter_map(|rule| rule.used_by(values)) {
+                        let counted = counts.entry(used).or_default();
+                        *counted = counted.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+                    }
+                }
+            }
+        }
+        counts
     }
 
     /// Changes what a namespace has waiting, and keeps the books of what may go.
@@ -292,6 +320,11 @@ impl Route {
     /// How many tasks wait.
     pub(crate) fn waiting(&self) -> usize {
         self.tenants.values().map(Tenant::waiting).sum()
+    }
+
+    /// How many of them are held back.
+    pub(crate) fn held(&self) -> usize {
+        self.tenants.values().map(Tenant::aside).sum()
     }
 
     /// Since when the task waits that has waited longest, of those that are first in their lanes;

@@ -108,6 +108,12 @@ impl Session {
         }
     }
 
+    /// Whether a slot is free that is not to go back to the shard that lent it.
+    pub(crate) fn takes_more(&self) -> bool {
+        let is_due = |lent: &Lent| now_ms() >= lent.since_ms + LENT_MS;
+        self.free() > 0 && !self.lent.as_ref().is_some_and(is_due)
+    }
+
     /// An attempt takes a slot, or goes on with the one that was reserved for it.
     pub(crate) fn occupy(&mut self, key: TaskKey, running: Running) {
         if self.running.insert(key, running).is_none()
@@ -327,6 +333,7 @@ impl Engine {
 
     /// An attempt is not the session's any more; its slot is free.
     pub(super) fn release(&mut self, session: Option<Uuid>, key: TaskKey) {
+        self.permits.release(key);
         let Some(id) = session else { return };
         let Some(session) = self.sessions.get_mut(&id) else { return };
         session.progress.remove(&key);

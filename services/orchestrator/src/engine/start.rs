@@ -70,7 +70,10 @@ impl Engine {
             Command::HeldBy(id, by, slots) => self.held_by(id, by, slots),
             Command::PassOn(id, assignments) => self.pass_on(id, assignments),
             Command::Lend(id, slots, reply) => self.lend(id, slots, reply),
-            Command::Look => self.reopen(),
+            Command::Look => {
+                self.adopt_rules();
+                self.reopen();
+            }
             Command::Statistics(reply) => {
                 let _ = reply.send(Ok(Box::new(self.statistics())));
             }

@@ -80,6 +80,9 @@ pub(super) fn task(workflow: Uuid, frame: u32, state: TaskState) -> TaskRow {
         healing: Some("h".to_owned()),
         namespace: "test".to_owned(),
         destination: Some("example.org:80".to_owned()),
+        limit_values: Some(Arc::new(
+            [("/customer".to_owned(), "ann".to_owned())].into_iter().collect(),
+        )),
     }
 }
 

@@ -3,6 +3,9 @@
 #[cfg(test)]
 mod conformance;
 mod failure;
+#[cfg(test)]
+mod limit_conformance;
+pub(crate) mod limits;
 mod plan;
 mod postgres;
 #[cfg(test)]

@@ -1,11 +1,14 @@
 //! What the orchestrator stores, row by row.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use planaria_kernel::workflow::{FrameId, Timer};
 use planaria_proto::types::v1::{Healing, Phase, Signal};
 use uuid::Uuid;
+
+use super::StoreError;
 
 /// Names one version of a definition.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -80,6 +83,8 @@ pub(crate) struct TaskRow {
     pub version: Option<String>,
     /// The far side that the function calls, where its arguments name one.
     pub destination: Option<String>,
+    /// What limits count it by, where they look into its arguments: JSON pointer to value.
+    pub limit_values: Option<Arc<BTreeMap<String, String>>>,
     /// Labels that the worker must carry, as JSON; `None` = none.
     pub labels: Option<String>,
     /// Higher runs earlier.
@@ -133,6 +138,20 @@ impl TaskRow {
     #[must_use]
     pub(crate) const fn is_suspect(&self) -> bool {
         self.losses >= SUSPECT_LOSSES
+    }
+
+    /// What limits count it by, as the store has it.
+    #[must_use]
+    pub(super) fn limit_values_text(&self) -> Option<String> {
+        self.limit_values.as_ref().and_then(|values| serde_json::to_string(&**values).ok())
+    }
+
+    /// The same from what the store has.
+    pub(super) fn limit_values_of(
+        text: Option<&str>,
+    ) -> Result<Option<Arc<BTreeMap<String, String>>>, StoreError> {
+        let read = |text| serde_json::from_str(text).map(Arc::new);
+        text.map(read).transpose().map_err(|error| StoreError::Corrupt(error.to_string()))
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+use super::limits::LimitStore;
 use super::{StoreError, WorkflowStore};
 
 /// A shard's number.
@@ -85,6 +86,8 @@ pub(crate) trait ShardRegistry: Send + Sync {
     async fn want(&self, shard: Shard, log: u64, by: &str) -> Result<(), StoreError>;
     /// Gives a shard back: from now on nothing is committed to that log.
     async fn give_back(&self, shard: Shard, log: u64) -> Result<(), StoreError>;
+    /// The store of limits, which are everybody's.
+    fn limits(self: Arc<Self>) -> Arc<dyn LimitStore>;
     /// The store as an engine with that log sees it: what is open in the shard, what anybody
     /// published or started.
     fn store(&self, shard: Shard, log: u64) -> Arc<dyn WorkflowStore>;

@@ -13,14 +13,14 @@ use crate::world::{World, eventually};
 
 const CALL: &str = "  - work: { call: work, with: { n: '${ .n }' } }";
 
-struct Replicas {
-    all: Vec<World>,
+pub(crate) struct Replicas {
+    pub(crate) all: Vec<World>,
     /// Dropped last.
     _database: TestDatabase,
 }
 
 impl Replicas {
-    async fn new(count: usize) -> Self {
+    pub(crate) async fn new(count: usize) -> Self {
         let database = TestDatabase::create().await;
         let store = StoreSettings { url: database.url.clone(), ..StoreSettings::default() };
         let mut all = Vec::new();

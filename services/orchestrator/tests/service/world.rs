@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use planaria_orchestrator::Config;
+use planaria_proto::flow::v1::flow_service_client::FlowServiceClient;
 use planaria_proto::orchestrator::v1::log_record::Body;
 use planaria_proto::orchestrator::v1::orchestrator_service_client::OrchestratorServiceClient;
 use planaria_proto::orchestrator::v1::{
@@ -119,6 +120,10 @@ impl World {
 
     pub(crate) fn tasks(&self) -> TaskServiceClient<Channel> {
         TaskServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn flow(&self) -> FlowServiceClient<Channel> {
+        FlowServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn mesh(&self) -> OrchestratorServiceClient<Channel> {

@@ -5,6 +5,8 @@ use std::time::Duration;
 use planaria_proto::failure_detector::v1::{
     HeartbeatRequest, Liveness, RunningAttempt, Worker as Listed, WorkerFacts,
 };
+use planaria_proto::flow::v1::flow_service_client::FlowServiceClient;
+use planaria_proto::flow::v1::{Limit, ListLimitsRequest, PutLimitRequest};
 use planaria_proto::gateway::v1::access_service_client::AccessServiceClient;
 use planaria_proto::gateway::v1::{CreateApiKeyRequest, ListApiKeysRequest, Role};
 use planaria_proto::monitoring::v1::ListHealingsRequest;
@@ -88,10 +90,19 @@ async fn key_of(by: &Client, namespace: &str, role: Role) -> (String, String) {
     (created.key.unwrap().id, created.secret)
 }
 
+/// The bank's ledger is limited.
+async fn limit(client: &Client) {
+    let (function, concurrency) = ("ledger".to_owned(), 100);
+    let limit = Some(Limit { function, concurrency, ..Limit::default() });
+    let mut flow = FlowServiceClient::new(client.channel());
+    flow.put_limit(PutLimitRequest { limit }).await.unwrap();
+}
+
 impl Bank {
     pub(super) async fn open(mesh: &Mesh) -> Self {
         let client = client_of(mesh, "bank").await;
         ask::put(&client, VAULT).await;
+        limit(&client).await;
         let mut teller = Worker::open(&client, "teller", "ledger").await;
         let held = teller.starts(&client, "ledger-1").await;
         let failed = teller.starts(&client, "ledger-2").await;
@@ -144,6 +155,9 @@ impl Bank {
         // Its deliveries are tried meanwhile.
         webhook.deliveries_pending = 0;
         state.push(format!("{webhook:?}"));
+        let mut flow = FlowServiceClient::new(self.client.channel());
+        let limits = flow.list_limits(ListLimitsRequest::default()).await.unwrap().into_inner();
+        state.extend(limits.limits.iter().map(|state| format!("{:?}", state.limit)));
         let mut access = AccessServiceClient::new(self.client.channel());
         let keys = access.list_api_keys(ListApiKeysRequest::default()).await.unwrap();
         state.push(format!("{:?}", keys.into_inner()));

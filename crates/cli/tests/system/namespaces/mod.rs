@@ -47,12 +47,13 @@ const VARY: [&str; 9] = [
 ];
 
 /// Methods that make or check something of the caller's own, whatever is there already.
-const OWN: [&str; 6] = [
+const OWN: [&str; 7] = [
     "CreateApiKey",
     "CreateWebhook",
     "Heartbeat",
     "OpenSession",
     "PutDefinition",
+    "PutLimit",
     "ValidateDefinition",
 ];
 
@@ -61,9 +62,10 @@ const KEEPS: [&str; 5] =
     ["CreateApiKey", "CreateWebhook", "Heartbeat", "OpenSession", "StartRedrive"];
 
 /// What ends something: asked by the owner when all else was.
-const LAST: [&str; 7] = [
+const LAST: [&str; 8] = [
     "CancelWorkflow",
     "CloseSession",
+    "DeleteLimit",
     "DeleteWebhook",
     "DrainWorker",
     "ReportResults",

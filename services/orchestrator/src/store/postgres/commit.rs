@@ -164,6 +164,7 @@ fn bind_task_ends<'q>(query: Statement<'q>, rows: &[&TaskRow]) -> Statement<'q> 
         .bind(column(rows, |row| row.healing.as_deref()))
         .bind(column(rows, |row| row.namespace.as_str()))
         .bind(column(rows, |row| row.destination.as_deref()))
+        .bind(column(rows, |row| row.limit_values_text()))
 }
 
 fn bind_timers<'q>(query: Statement<'q>, plan: &Plan<'_>) -> Statement<'q> {

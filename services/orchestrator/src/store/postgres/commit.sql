@@ -33,12 +33,12 @@ WITH held AS (
 ), tasks_put AS (
     INSERT INTO tasks (shard, workflow_id, frame, state, queue, function, version, labels, priority,
         attempt, failures, losses, lost_workers, session_id, since_ms, latest_start_ms,
-        checkpoint, healing, namespace, destination)
+        checkpoint, healing, namespace, destination, limit_values)
     SELECT $1, t.* FROM unnest(
         $27::uuid[], $28::bigint[], $29::integer[], $30::text[], $31::text[], $32::text[],
         $33::text[], $34::integer[], $35::bigint[], $36::bigint[], $37::bigint[], $38::text[],
         $39::uuid[], $40::bigint[], $41::bigint[], $42::bytea[], $43::text[], $44::text[],
-        $45::text[]
+        $45::text[], $46::text[]
     ) AS t
     WHERE EXISTS (SELECT 1 FROM held)
     ON CONFLICT (workflow_id, frame) DO UPDATE SET
@@ -48,22 +48,23 @@ WITH held AS (
         lost_workers = excluded.lost_workers, session_id = excluded.session_id,
         since_ms = excluded.since_ms, latest_start_ms = excluded.latest_start_ms,
         checkpoint = excluded.checkpoint, healing = excluded.healing,
-        namespace = excluded.namespace, destination = excluded.destination
+        namespace = excluded.namespace, destination = excluded.destination,
+        limit_values = excluded.limit_values
 ), timers_gone AS (
     DELETE FROM timers
-    USING unnest($46::uuid[], $47::bigint[], $48::integer[]) AS g (workflow_id, frame, timer)
+    USING unnest($47::uuid[], $48::bigint[], $49::integer[]) AS g (workflow_id, frame, timer)
     WHERE timers.workflow_id = g.workflow_id AND timers.frame = g.frame AND timers.timer = g.timer
         AND EXISTS (SELECT 1 FROM held)
 ), timers_put AS (
     INSERT INTO timers (shard, workflow_id, frame, timer, due_ms)
-    SELECT $1, t.* FROM unnest($49::uuid[], $50::bigint[], $51::integer[], $52::bigint[]) AS t
+    SELECT $1, t.* FROM unnest($50::uuid[], $51::bigint[], $52::integer[], $53::bigint[]) AS t
     WHERE EXISTS (SELECT 1 FROM held)
     ON CONFLICT (workflow_id, frame, timer) DO UPDATE SET due_ms = excluded.due_ms
 ), tasks_cleared AS (
-    DELETE FROM tasks WHERE workflow_id = ANY ($53::uuid[]) AND EXISTS (SELECT 1 FROM held)
+    DELETE FROM tasks WHERE workflow_id = ANY ($54::uuid[]) AND EXISTS (SELECT 1 FROM held)
 ), timers_cleared AS (
-    DELETE FROM timers WHERE workflow_id = ANY ($53::uuid[]) AND EXISTS (SELECT 1 FROM held)
+    DELETE FROM timers WHERE workflow_id = ANY ($54::uuid[]) AND EXISTS (SELECT 1 FROM held)
 ), listeners_cleared AS (
-    DELETE FROM listeners WHERE workflow_id = ANY ($53::uuid[]) AND EXISTS (SELECT 1 FROM held)
+    DELETE FROM listeners WHERE workflow_id = ANY ($54::uuid[]) AND EXISTS (SELECT 1 FROM held)
 )
 SELECT count(*) AS held FROM held

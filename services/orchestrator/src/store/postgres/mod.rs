@@ -1,6 +1,7 @@
 //! The PostgreSQL adapter: one database, many orchestrators, a writer for each shard.
 
 mod commit;
+mod limits;
 mod query;
 mod read;
 mod registry;
@@ -33,6 +34,7 @@ pub const SCHEMA: PostgresSchema = PostgresSchema {
     migrations: &[
         Migration { name: "0001_orchestrator", sql: include_str!("0001_orchestrator.sql") },
         Migration { name: "0002_retention", sql: include_str!("0002_retention.sql") },
+        Migration { name: "0003_limits", sql: include_str!("0003_limits.sql") },
     ],
 };
 

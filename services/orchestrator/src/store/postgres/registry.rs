@@ -8,6 +8,7 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 
 use super::{PostgresWorkflowStore, SCHEMA};
+use crate::store::limits::LimitStore;
 use crate::store::{Holder, Shard, ShardRegistry, ShardRow, StoreError, WorkflowStore};
 
 /// Connections for commits and beats: neither waits until readers are done.
@@ -31,9 +32,13 @@ impl PostgresShardRegistry {
     }
 
     /// What readers use.
-    #[cfg(test)]
     pub(super) const fn readers(&self) -> &PostgresStore {
         &self.store
+    }
+
+    /// What writers use.
+    pub(super) const fn writer(&self) -> &PostgresStore {
+        &self.writer
     }
 }
 
@@ -100,6 +105,10 @@ impl ShardRegistry for PostgresShardRegistry {
         );
         let give_back = give_back.bind(i32::from(shard.0)).bind(log as i64);
         Ok(self.writer.execute(give_back).await.map(drop)?)
+    }
+
+    fn limits(self: Arc<Self>) -> Arc<dyn LimitStore> {
+        self
     }
 
     fn store(&self, shard: Shard, log: u64) -> Arc<dyn WorkflowStore> {

@@ -89,6 +89,9 @@ pub(super) fn task(row: &PgRow) -> Result<TaskRow, StoreError> {
         healing: row.try_get("healing")?,
         namespace: row.try_get("namespace")?,
         destination: row.try_get("destination")?,
+        limit_values: TaskRow::limit_values_of(
+            row.try_get::<Option<String>, _>("limit_values")?.as_deref(),
+        )?,
     })
 }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::PostgresShardRegistry;
 use crate::store::conformance::{self, created, row, write};
 use crate::store::{Holder, Position, ShardRegistry, StoreError, WorkflowRow, WorkflowStore};
-use crate::store::{retention_conformance, shard_conformance};
+use crate::store::{limit_conformance, retention_conformance, shard_conformance};
 
 async fn registry(database: &TestDatabase) -> PostgresShardRegistry {
     PostgresShardRegistry::open(&database.plan()).await.expect("opens")
@@ -39,6 +39,28 @@ shards_conform! {
     a_shard_is_taken_only_as_it_was_seen
     who_was_replaced_commits_nothing_more
     a_shard_is_given_back_to_whoever_comes
+}
+
+macro_rules! limits_conform {
+    ($($promise:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $promise() {
+                let database = TestDatabase::create().await;
+                limit_conformance::$promise(Arc::new(registry(&database).await)).await;
+            }
+        )*
+    };
+}
+
+limits_conform! {
+    limits_are_set_changed_and_removed
+    what_is_settled_is_kept_until_nothing_is_left
+    many_values_are_settled_at_once
+    starts_are_counted_out
+    who_was_replaced_settles_nothing_more
+    shards_share_a_limit
+    a_new_limit_grants_nothing_at_first
 }
 
 macro_rules! conforms {

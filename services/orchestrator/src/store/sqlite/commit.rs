@@ -188,7 +188,7 @@ const LOG: ManyRows = ManyRows { before: "INSERT INTO log VALUES ", columns: 7, 
 const WORKFLOWS: ManyRows =
     ManyRows { before: "INSERT INTO workflows VALUES ", columns: 10, after: "" };
 const TASKS: ManyRows =
-    ManyRows { before: "INSERT OR REPLACE INTO tasks VALUES ", columns: 19, after: "" };
+    ManyRows { before: "INSERT OR REPLACE INTO tasks VALUES ", columns: 20, after: "" };
 const TASKS_GONE: ManyRows = ManyRows {
     before: "DELETE FROM tasks WHERE (workflow_id, frame) IN (VALUES ",
     columns: 2,
@@ -279,5 +279,6 @@ fn bind_task(row: &&TaskRow, to: &mut SqliteArguments) -> Bound {
     to.add(row.checkpoint.as_ref().map(|checkpoint| checkpoint.to_vec()))?;
     to.add(row.healing.clone())?;
     to.add(row.namespace.clone())?;
-    to.add(row.destination.clone())
+    to.add(row.destination.clone())?;
+    to.add(row.limit_values_text())
 }

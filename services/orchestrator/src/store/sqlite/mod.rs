@@ -1,6 +1,7 @@
 //! The SQLite adapter: one file, one writer, one orchestrator.
 
 mod commit;
+mod limits;
 mod query;
 mod read;
 mod registry;
@@ -26,6 +27,7 @@ use super::{
 const MIGRATIONS: &[Migration] = &[
     Migration { name: "0001_orchestrator", sql: include_str!("0001_orchestrator.sql") },
     Migration { name: "0002_retention", sql: include_str!("0002_retention.sql") },
+    Migration { name: "0003_limits", sql: include_str!("0003_limits.sql") },
 ];
 
 pub(crate) use registry::SqliteShardRegistry;

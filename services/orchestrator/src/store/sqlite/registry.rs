@@ -9,6 +9,7 @@ use planaria_store::SqliteStore;
 use tokio::sync::Mutex;
 
 use super::{MIGRATIONS, SqliteWorkflowStore};
+use crate::store::limits::LimitStore;
 use crate::store::{Holder, Shard, ShardRegistry, ShardRow, StoreError, WorkflowStore};
 
 /// The registry of a SQLite file.
@@ -30,6 +31,16 @@ impl SqliteShardRegistry {
     pub(crate) async fn open(path: &Path) -> Result<Self, planaria_store::Error> {
         let store = planaria_store::sqlite::open(path, MIGRATIONS).await?;
         Ok(Self { store, row: Mutex::default(), current: Arc::default() })
+    }
+
+    /// The file.
+    pub(super) const fn file(&self) -> &SqliteStore {
+        &self.store
+    }
+
+    /// Whether a log is the one that may be written.
+    pub(super) fn is_current(&self, log: u64) -> bool {
+        self.current.load(Ordering::Acquire) == log
     }
 
     async fn begin(&self, holder: &Holder) -> Result<ShardRow, StoreError> {
@@ -102,6 +113,10 @@ impl ShardRegistry for SqliteShardRegistry {
             self.current.store(0, Ordering::Release);
         }
         Ok(())
+    }
+
+    fn limits(self: Arc<Self>) -> Arc<dyn LimitStore> {
+        self
     }
 
     fn store(&self, _shard: Shard, log: u64) -> Arc<dyn WorkflowStore> {

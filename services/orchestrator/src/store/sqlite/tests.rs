@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::SqliteShardRegistry;
 use crate::store::conformance::{self, created, row, write};
 use crate::store::{Holder, Position, ShardRegistry, WorkflowStore};
-use crate::store::{retention_conformance, shard_conformance};
+use crate::store::{limit_conformance, retention_conformance, shard_conformance};
 
 async fn open(directory: &TempDir) -> Arc<dyn WorkflowStore> {
     let registry = registry(directory).await;
@@ -38,6 +38,26 @@ shards_conform! {
     a_shard_is_taken_only_as_it_was_seen
     who_was_replaced_commits_nothing_more
     a_shard_is_given_back_to_whoever_comes
+}
+
+macro_rules! limits_conform {
+    ($($promise:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $promise() {
+                let directory = tempfile::tempdir().expect("a directory");
+                limit_conformance::$promise(Arc::new(registry(&directory).await)).await;
+            }
+        )*
+    };
+}
+
+limits_conform! {
+    limits_are_set_changed_and_removed
+    what_is_settled_is_kept_until_nothing_is_left
+    many_values_are_settled_at_once
+    starts_are_counted_out
+    who_was_replaced_settles_nothing_more
 }
 
 macro_rules! conforms {
