@@ -4,6 +4,8 @@
 //! machines, committed in batches (`store`), and told to readers of the log (`log`). Any start of
 //! the orchestrator continues from the store: nothing that counts is in memory only.
 
+#![allow(clippy::duplicate_mod, reason = "what both databases are asked is compiled for each")]
+
 mod api;
 mod config;
 mod convert;

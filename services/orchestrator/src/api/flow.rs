@@ -152,7 +152,7 @@ fn row(key: LimitKey, limit: &Limit) -> Result<LimitRow, Error> {
     // Those of a second.
     let usual = (rate.ceil() as u32).max(1);
     let rate = (rate != 0.0)
-        .then(|| Rate { per_second: rate, burst: if burst == 0 { usual } else { burst } });
+        .then_some(Rate { per_second: rate, burst: if burst == 0 { usual } else { burst } });
     let concurrency = (concurrency != 0).then_some(concurrency);
     let (created_at_ms, changed_at_ms) = (now_ms(), now_ms());
     Ok(LimitRow { id: 0, key, concurrency, rate, created_at_ms, changed_at_ms })

@@ -87,9 +87,9 @@ impl Permits {
     }
 
     /// Something of this was settled before the engine began.
-    pub(crate) fn know(&mut self, used: LimitUse) {
+    pub(crate) fn know(&mut self, used: &LimitUse) {
         if self.rules.all().any(|rule| rule.limit == used.limit) {
-            self.permit(&used);
+            self.permit(used);
             self.is_urgent = true;
         }
     }
@@ -302,7 +302,9 @@ impl Permits {
         let Some(answers) = answers else {
             // Nobody knows what the store has now: it is told again.
             for used in settling {
-                self.uses.get_mut(&used).map(|permit| permit.told = None);
+                if let Some(permit) = self.uses.get_mut(&used) {
+                    permit.told = None;
+                }
             }
             return;
         };

@@ -59,7 +59,7 @@ impl Engine {
         }
         for used in self.parts.limits.store().limit_uses().await? {
             if used.shard == self.parts.shard {
-                self.permits.know(used.of);
+                self.permits.know(&used.of);
             }
         }
         Ok(())

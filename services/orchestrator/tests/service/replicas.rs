@@ -21,10 +21,16 @@ pub(crate) struct Replicas {
 
 impl Replicas {
     pub(crate) async fn new(count: usize) -> Self {
+        Self::prepared(count, async |_| {}).await
+    }
+
+    /// What is done at the first is known to the others from their start.
+    pub(crate) async fn prepared(count: usize, prepare: impl AsyncFnOnce(&World)) -> Self {
         let database = TestDatabase::create().await;
         let store = StoreSettings { url: database.url.clone(), ..StoreSettings::default() };
-        let mut all = Vec::new();
-        for _ in 0..count {
+        let mut all = vec![World::at(Config::default(), store.clone()).await];
+        prepare(&all[0]).await;
+        for _ in 1..count {
             all.push(World::at(Config::default(), store.clone()).await);
         }
         for one in &all {

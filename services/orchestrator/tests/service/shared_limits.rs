@@ -70,10 +70,9 @@ async fn accepted(worker: &mut Worker, report: TaskResult) -> Acceptance {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn orchestrators_keep_a_limit_together_and_over_a_kill() {
-    let mut replicas = Replicas::new(3).await;
+    let mut replicas = Replicas::prepared(3, async |first| put(first, limit(4)).await).await;
     let task = "  - work: { call: charge }";
     replicas.all[0].publish("limited", task).await;
-    put(&replicas.all[0], limit(4)).await;
     let seen = Arc::new(Seen::default());
     let mut workers = Vec::new();
     for (at, name) in [(1, "one"), (2, "other")] {
