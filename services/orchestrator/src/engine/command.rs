@@ -56,7 +56,7 @@ pub(crate) enum Command {
     OwnSessions(Reply<Vec<(Uuid, Arc<OpenSessionRequest>)>>),
     /// Offer another shard one of so many shares of the free slots; answers how many of which
     /// session.
-    Offer { to: Shard, shares: usize, reply: Reply<Vec<(Uuid, usize)>> },
+    Offer { to: Shard, shares: usize, only: Option<Uuid>, reply: Reply<Vec<(Uuid, usize)>> },
     /// Slots of a session came back from another shard.
     TakeBack(Uuid, Shard, usize),
     /// So many slots of a session are at another shard.

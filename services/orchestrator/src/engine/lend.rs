@@ -21,18 +21,24 @@ impl Engine {
         own.map(|(id, session)| (*id, session.announced.clone())).collect()
     }
 
-    /// Takes free slots of own sessions for another shard, where something waits. Answers how many
-    /// of which session.
-    pub(super) fn offer(&mut self, to: Shard, shares: usize, reply: Reply<Vec<(Uuid, usize)>>) {
+    /// Takes free slots of own sessions, or of one of them, for another shard, where something may
+    /// wait. Answers how many of which session.
+    pub(super) fn offer(
+        &mut self,
+        to: Shard,
+        shares: usize,
+        only: Option<Uuid>,
+    ) -> Vec<(Uuid, usize)> {
         let mut offered = Vec::new();
-        for (id, session) in &mut self.sessions {
+        let is_asked = |id: &Uuid| only.is_none_or(|only| only == *id);
+        for (id, session) in self.sessions.iter_mut().filter(|(id, _)| is_asked(id)) {
             let slots = session.free().div_ceil(shares.max(1)).min(OFFERED_MAX);
             if session.lent.is_none() && slots > 0 {
                 *session.out.entry(to).or_default() += slots;
                 offered.push((*id, slots));
             }
         }
-        let _ = reply.send(Ok(offered));
+        offered
     }
 
     /// Slots came back from another shard.

@@ -65,7 +65,10 @@ impl Engine {
                 let _ = reply.send(namespace.ok_or(Error::SessionNotFound));
             }
             Command::OwnSessions(reply) => drop(reply.send(Ok(self.own_sessions()))),
-            Command::Offer { to, shares, reply } => self.offer(to, shares, reply),
+            Command::Offer { to, shares, only, reply } => {
+                let offered = self.offer(to, shares, only);
+                let _ = reply.send(Ok(offered));
+            }
             Command::TakeBack(id, from, slots) => self.take_back(id, from, slots),
             Command::HeldBy(id, by, slots) => self.held_by(id, by, slots),
             Command::PassOn(id, assignments) => self.pass_on(id, assignments),

@@ -182,10 +182,15 @@ impl Lender {
     /// Offers a shard what is free here, or its share of that.
     async fn lend_to(&self, to: Shard, shares: usize) {
         for local in self.shards.here().into_iter().filter(|local| local.shard != to) {
-            let offer = local.engine.ask(|reply| Command::Offer { to, shares, reply }).await;
-            for (own, slots) in offer.unwrap_or_default() {
-                tokio::spawn(self.clone().lend(local.clone(), own, to, slots));
-            }
+            self.lend_from(&local, to, shares, None).await;
+        }
+    }
+
+    /// Offers a shard what is free in one of this process, of all its sessions or one.
+    async fn lend_from(&self, local: &Local, to: Shard, shares: usize, only: Option<Uuid>) {
+        let offer = local.engine.ask(|reply| Command::Offer { to, shares, only, reply }).await;
+        for (own, slots) in offer.unwrap_or_default() {
+            tokio::spawn(self.clone().lend(local.clone(), own, to, slots));
         }
     }
 

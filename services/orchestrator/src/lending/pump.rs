@@ -11,19 +11,20 @@ use uuid::Uuid;
 
 use super::{CALL, Lender};
 use crate::api::MESSAGE_BYTES_MAX;
-use crate::engine::{Command, Handle};
+use crate::engine::Command;
 use crate::error::Error;
 use crate::shards::Local;
 use crate::store::Shard;
 
 /// The pause before a lost session or stream is opened again.
 const PAUSE: Duration = Duration::from_millis(50);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// A shard that was taken over waits for its workers no longer than this.
+const PAUSE_MAX: Duration = Duration::from_millis(250);
 
 /// Keeps a lent session open and passes on what it is handed.
 pub(super) struct Pump {
     lender: Lender,
-    home: Handle,
+    home: Local,
     own: Uuid,
     to: Shard,
     worker: OpenSessionRequest,
@@ -36,7 +37,7 @@ impl Pump {
         (own, to): (Uuid, Shard),
         worker: OpenSessionRequest,
     ) -> Self {
-        Self { lender: lender.clone(), home: home.engine.clone(), own, to, worker }
+        Self { lender: lender.clone(), home: home.clone(), own, to, worker }
     }
 
     /// Runs until it is aborted, which forgets the lent session: it ends with its lease, or by the
@@ -51,7 +52,7 @@ impl Pump {
                     tracing::debug!(%error, session = %self.own, shard = %self.to, "not lent");
                 }
             }
-            if self.home.send(Command::HeldBy(self.own, self.to, 0)).await.is_err() {
+            if self.home.engine.send(Command::HeldBy(self.own, self.to, 0)).await.is_err() {
                 return;
             }
             sleep(pause.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
@@ -76,6 +77,9 @@ impl Pump {
             *pause = PAUSE;
             if let Some(held) = told.held {
                 self.tell(Command::HeldBy(self.own, self.to, held as usize)).await?;
+                // What waits there was told when nobody here could lend it anything.
+                let others = self.lender.shards.all().len().saturating_sub(1);
+                self.lender.lend_from(&self.home, self.to, others, Some(self.own)).await;
             }
             if !told.assignments.is_empty() {
                 self.tell(Command::PassOn(self.own, told.assignments)).await?;
@@ -89,7 +93,7 @@ impl Pump {
     }
 
     async fn tell(&self, command: Command) -> Result<(), Error> {
-        self.home.send(command).await
+        self.home.engine.send(command).await
     }
 }
 
