@@ -154,8 +154,14 @@ fn queues(seen: &Seen<'_>, statistics: &GetStatisticsResponse) -> Vec<String> {
     if let Some(oldest) = oldest.filter(|oldest| *oldest > seen.queued_max)
         && statistics.waiting.iter().all(|waiting| waiting.has_worker)
     {
+        let held: u64 = statistics.waiting.iter().map(|waiting| waiting.held).sum();
+        let held = if held == 0 {
+            String::new()
+        } else {
+            format!(", {held} of them held back: planaria limit list, planaria breaker list")
+        };
         found.push(format!(
-            "the oldest queued task waits since {}; {} of {} run, {} queued",
+            "the oldest queued task waits since {}; {} of {} run, {} queued{held}",
             words(oldest),
             statistics.tasks_running,
             statistics.capacity,
@@ -212,7 +218,7 @@ mod tests {
 
     fn waiting(count: u64, has_worker: bool) -> WaitingFunction {
         let (function, queue) = ("charge-card".to_owned(), "payments".to_owned());
-        WaitingFunction { function, queue, count, has_worker }
+        WaitingFunction { function, queue, count, has_worker, held: 0 }
     }
 
     fn check(
@@ -282,6 +288,10 @@ mod tests {
         };
         statistics.oldest_queued = Some(prost_types::Duration { seconds: 11, nanos: 0 });
         let expected = "the oldest queued task waits since 11 s; 8 of 8 run, 40 queued";
+        check(&Vec::new(), Some(&statistics), (0, 0), &[expected]);
+        statistics.waiting.push(WaitingFunction { held: 39, ..waiting(40, true) });
+        let expected = "the oldest queued task waits since 11 s; 8 of 8 run, 40 queued, 39 of them \
+            held back: planaria limit list, planaria breaker list";
         check(&Vec::new(), Some(&statistics), (0, 0), &[expected]);
         let expected = "the orchestrator has not told its counts yet";
         check(&Vec::new(), None, (0, 0), &[expected]);

@@ -84,14 +84,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         stop: deps.stop.clone(),
         _requests: Some(requests),
     };
-    let lender = Lender {
-        shards: shards.clone(),
-        peers: api.peers.clone(),
-        lent: api.lent.clone(),
-        bus: planaria_bus::open(&deps.bus).map_err(|error| Error::Internal(Box::new(error)))?,
-        address: deps.address.clone(),
-        turn: Arc::default(),
-    };
+    let lender = lender(&api, &deps)?;
     let peers = api.peers.clone();
     let after = Aftermath { directory: deps.directory.clone(), api: api.without_requests() };
     add_routes(&mut service, &api);
@@ -110,6 +103,18 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     }
     service.spawn("ended-sessions", after.run(ended, deps.stop));
     Ok(service)
+}
+
+/// What lends the workers of this process to other shards.
+fn lender(api: &Api, deps: &Deps) -> Result<Lender, Error> {
+    Ok(Lender {
+        shards: api.shards.clone(),
+        peers: api.peers.clone(),
+        lent: api.lent.clone(),
+        bus: planaria_bus::open(&deps.bus).map_err(|error| Error::Internal(Box::new(error)))?,
+        address: api.address.clone(),
+        turn: Arc::default(),
+    })
 }
 
 /// Where the shards are kept: in the database that the settings name, or in a file.

@@ -64,7 +64,7 @@ pub(crate) async fn execute(client: &Client, command: Command) -> Result<(), Err
             let response = response.into_inner();
             let word = if response.created { "set" } else { "changed" };
             let limit = response.limit.unwrap_or_default();
-            client.show(&limit, |limit| client.output.line(format!("{word}: {}", most(limit))))
+            client.show(&limit, |limit| client.output.line(&format!("{word}: {}", most(limit))))
         }
         Command::List { namespace } => {
             let request = ListLimitsRequest { namespace };

@@ -24,8 +24,8 @@ pub struct Held {
 pub struct Grant {
     /// As many as it holds, at every time until it settles again.
     pub granted: u32,
-    /// As many as it may use. What it holds beyond that it is to give back as soon as it can: others
-    /// wait for it, or the limit was lowered.
+    /// As many as it may use. What it holds beyond that it is to give back as soon as it can:
+    /// others wait for it, or the limit was lowered.
     pub share: u32,
 }
 

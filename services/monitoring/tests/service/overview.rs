@@ -23,6 +23,7 @@ fn statistics() -> GetStatisticsResponse {
             queue: "payments".into(),
             count: 12,
             has_worker: false,
+            held: 0,
         }],
         ..GetStatisticsResponse::default()
     }
