@@ -18,7 +18,7 @@ use crate::{ClientLimits, Error, Secret};
 
 mod channel;
 
-pub use channel::{ReplicaChannel, ServiceChannel};
+pub use channel::{ReplicaChannel, ServiceChannel, was_never_sent};
 
 /// Where each service listens, and the channels to it; cheap to clone, all clones are one.
 ///

@@ -133,6 +133,9 @@ impl From<Rejected> for Error {
 }
 
 impl Error {
+    /// The reason of [`Error::Moving`].
+    pub(crate) const MOVING: &str = "SHARD_MOVING";
+
     /// The gRPC code and the stable reason.
     const fn classify(&self) -> (Code, &'static str) {
         match self {
@@ -154,7 +157,7 @@ impl Error {
             Self::Overloaded(_) => (Code::ResourceExhausted, "OVERLOADED"),
             Self::LogTrimmed { .. } => (Code::OutOfRange, "LOG_TRIMMED"),
             Self::Store(_) | Self::Open(_) => (Code::Unavailable, "STORE_FAILED"),
-            Self::Moving => (Code::Unavailable, "SHARD_MOVING"),
+            Self::Moving => (Code::Unavailable, Self::MOVING),
             Self::Unavailable => (Code::Unavailable, "ENGINE_RESET"),
             Self::Corrupt(_) => (Code::Internal, "STORED_DATA_CORRUPT"),
             Self::Internal(_) => (Code::Internal, "INTERNAL"),

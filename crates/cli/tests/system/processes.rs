@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use planaria_sdk::Client;
+use planaria_store::testing::TestDatabase;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -37,6 +38,8 @@ pub(crate) struct Processes {
     folder: TempDir,
     ports: BTreeMap<String, u16>,
     children: BTreeMap<String, Child>,
+    /// Dropped last.
+    _database: Option<TestDatabase>,
 }
 
 impl Processes {
@@ -47,34 +50,68 @@ impl Processes {
 
     /// The same, all of them telling a collector of traces.
     pub(crate) async fn start_telling(workers: &[&str], otlp_url: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let names: Vec<String> =
-            SERVICES.iter().chain(workers).map(|name| (*name).to_owned()).collect();
-        let ports: BTreeMap<_, _> = names.iter().cloned().zip(free_ports(names.len())).collect();
-        let uri = format!("http://127.0.0.1:{}", ports["gateway"]);
-        let mut config =
-            format!("[telemetry]\nlevel = \"info\"\notlp_url = \"{otlp_url}\"\n\n[directory]\n");
-        for name in SERVICES {
-            writeln!(config, "{name} = \"http://127.0.0.1:{}\"", ports[name]).unwrap();
-        }
-        let at = |worker: &&str| format!("\"http://127.0.0.1:{}\"", ports[*worker]);
-        let workers: Vec<_> = workers.iter().map(at).collect();
-        writeln!(config, "worker = [{}]\n\n[worker]\ngateway = \"{uri}\"", workers.join(", "))
-            .unwrap();
-        std::fs::write(folder.path().join("planaria.toml"), config).unwrap();
-        let client = Client::connect(&uri).unwrap();
-        let mut processes = Self { client, uri, folder, ports, children: BTreeMap::new() };
-        for name in &names {
-            processes.spawn(name);
-        }
-        for name in &names {
-            processes.listens(name).await;
-        }
+        let settings = format!("[telemetry]\nlevel = \"info\"\notlp_url = \"{otlp_url}\"\n");
+        let mut processes = Self::plan(&settings, &[], workers, None);
+        processes.start_all(&[]).await;
         processes
     }
 
+    /// On PostgreSQL, with more replicas of these services: `orchestrator-2` is the second one of
+    /// the orchestrator. Those that come `later` are known to the others and not started.
+    pub(crate) async fn start_replicas(more: &[&str], workers: &[&str], later: &[&str]) -> Self {
+        let database = TestDatabase::create().await;
+        let settings = format!(
+            "[telemetry]\nlevel = \"info\"\n\n[store]\nurl = \"{}\"\nconnections_max = 4\n",
+            database.url
+        );
+        let mut processes = Self::plan(&settings, more, workers, Some(database));
+        processes.start_all(later).await;
+        processes
+    }
+
+    fn plan(
+        settings: &str,
+        more: &[&str],
+        workers: &[&str],
+        database: Option<TestDatabase>,
+    ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let names = SERVICES.iter().chain(more).chain(workers).map(|name| (*name).to_owned());
+        let names: Vec<String> = names.collect();
+        let ports: BTreeMap<_, _> = names.iter().cloned().zip(free_ports(names.len())).collect();
+        let uri = format!("http://127.0.0.1:{}", ports["gateway"]);
+        let mut config = format!("{settings}\n[directory]\n");
+        for service in SERVICES.into_iter().chain(["worker"]) {
+            let replicas = ports.iter().filter(|(name, _)| service_of(name) == service);
+            let replicas: Vec<_> =
+                replicas.map(|(_, port)| format!("\"http://127.0.0.1:{port}\"")).collect();
+            writeln!(config, "{service} = [{}]", replicas.join(", ")).unwrap();
+        }
+        writeln!(config, "\n[worker]\ngateway = \"{uri}\"").unwrap();
+        std::fs::write(folder.path().join("planaria.toml"), config).unwrap();
+        let client = Client::connect(&uri).unwrap();
+        let children = BTreeMap::new();
+        Self { client, uri, folder, ports, children, _database: database }
+    }
+
+    async fn start_all(&mut self, but: &[&str]) {
+        let names: Vec<String> =
+            self.ports.keys().filter(|name| !but.contains(&name.as_str())).cloned().collect();
+        for name in &names {
+            self.spawn(name);
+        }
+        for name in &names {
+            self.listens(name).await;
+        }
+    }
+
+    /// Where a gateway listens.
+    pub(crate) fn uri_of(&self, gateway: &str) -> String {
+        format!("http://127.0.0.1:{}", self.ports[gateway])
+    }
+
     fn spawn(&mut self, name: &str) {
-        let service = if SERVICES.contains(&name) { name } else { "worker" };
+        let service = service_of(name);
         let folder = self.folder.path();
         let log = folder.join(name).with_extension("log");
         let log = File::options().append(true).create(true).open(log).unwrap();
@@ -145,12 +182,24 @@ impl Drop for Processes {
             return;
         }
         for name in self.ports.keys() {
-            let log = self.log(name);
+            // Some were never started.
+            let log = self.folder.path().join(name).with_extension("log");
+            let Ok(log) = std::fs::read_to_string(log) else { continue };
             let lines: Vec<_> = log.lines().filter(|line| !line.contains("\"healed\"")).collect();
             let tail = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
             println!("--- the last of {name}\n{tail}");
         }
     }
+}
+
+/// What a process is: a service, another replica of one, or a worker.
+fn service_of(name: &str) -> &str {
+    let service = name.rsplit_once('-').map(|(service, _)| service);
+    [Some(name), service]
+        .into_iter()
+        .flatten()
+        .find(|name| SERVICES.contains(name))
+        .unwrap_or("worker")
 }
 
 /// The rest of a fault that began at a time and has a length.

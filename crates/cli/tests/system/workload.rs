@@ -95,22 +95,7 @@ fn kind(n: usize) -> &'static Kind {
 /// Starts so many, a few at a time; the n-th of the ids is the n-th workflow's.
 pub(crate) async fn start(client: &Client, count: usize, seed: u64) -> Vec<String> {
     let mut random = fastrand::Rng::with_seed(seed);
-    let starts: Vec<_> = (0..count)
-        .map(|n| {
-            let pause = format!("PT0.{:03}S", random.u32(50..=300));
-            let data = json!({ "n": n, "pause": pause }).to_string().into();
-            let definition = DefinitionReference {
-                namespace: "system".into(),
-                name: kind(n).name.into(),
-                version: String::new(),
-            };
-            WorkflowStart {
-                definition: Some(definition),
-                input: Some(Payload { data, ..Payload::default() }),
-                idempotency_key: format!("{seed}-{n}"),
-            }
-        })
-        .collect();
+    let starts: Vec<_> = (0..count).map(|n| one(n, seed, &mut random)).collect();
     let mut ids = Vec::new();
     for few in starts.chunks(20) {
         let request = StartWorkflowsRequest { starts: few.to_vec() };
@@ -122,6 +107,22 @@ pub(crate) async fn start(client: &Client, count: usize, seed: u64) -> Vec<Strin
         }
     }
     ids
+}
+
+/// The start of the n-th workflow.
+pub(crate) fn one(n: usize, seed: u64, random: &mut fastrand::Rng) -> WorkflowStart {
+    let pause = format!("PT0.{:03}S", random.u32(50..=300));
+    let data = json!({ "n": n, "pause": pause }).to_string().into();
+    let definition = DefinitionReference {
+        namespace: "system".into(),
+        name: kind(n).name.into(),
+        version: String::new(),
+    };
+    WorkflowStart {
+        definition: Some(definition),
+        input: Some(Payload { data, ..Payload::default() }),
+        idempotency_key: format!("{seed}-{n}"),
+    }
 }
 
 /// The n-th workflow completed with the right output, each task of it exactly once, and its

@@ -103,7 +103,14 @@ async fn send(
     channel.ready().await?.call(request).await
 }
 
-fn unreachable(error: &tonic::transport::Error) -> bool {
+/// Whether a call failed because there was no connection: nobody has heard of it, so that it may be
+/// made again.
+#[must_use]
+pub fn was_never_sent(status: &Status) -> bool {
+    unreachable(status)
+}
+
+fn unreachable(error: &(dyn StdError + 'static)) -> bool {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = cause {
         if error.is::<ConnectError>() {

@@ -22,7 +22,7 @@ pub(crate) use dialer::Dialer;
 pub(crate) use lane::Lane;
 
 /// At most so many addresses are tried for one call.
-const TRIES_MAX: usize = 2;
+const TRIES_MAX: usize = 3;
 
 /// Every service, its addresses and the connections that unary calls share.
 #[derive(Debug)]
@@ -198,8 +198,10 @@ fn in_turn<'a>(
             around.clone().find(|at| !passed_over(&replicas[*at])).unwrap_or(turn)
         }
     };
-    let around = (0..replicas.len()).map(move |step| (first + step) % replicas.len());
-    around.map(move |at| &*replicas[at])
+    let around = (1..replicas.len()).map(|step| (first + step) % replicas.len());
+    let (last, then): (Vec<usize>, Vec<usize>) = around.partition(|at| passed_over(&replicas[*at]));
+    let order = replicas.get(first).map(|_| first).into_iter().chain(then).chain(last);
+    order.map(move |at| &*replicas[at])
 }
 
 fn unavailable(service: &'static str, why: &str) -> Refusal {

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use tonic::{Extensions, Request, Status};
 
 use super::Api;
-use super::route::{Route, forwarded, is_forwarded};
+use super::route::{Route, did_nothing, forwarded, is_forwarded};
 use crate::engine::Handle;
 use crate::error::Error;
 use crate::store::Shard;
@@ -35,6 +35,7 @@ impl Api {
         answer: impl Fn(Part, Request<Vec<I>>) -> R,
     ) -> Result<Vec<A>, Status>
     where
+        I: Clone,
         R: Future<Output = Result<Vec<A>, Status>>,
     {
         let was_forwarded = is_forwarded(&request);
@@ -77,12 +78,22 @@ impl Api {
         answer: impl Fn(Part, Request<Vec<I>>) -> R,
     ) -> Result<Vec<A>, Status>
     where
+        I: Clone,
         R: Future<Output = Result<Vec<A>, Status>>,
     {
-        match self.route(shard).await? {
-            Route::Here(local) => answer(Part::Here(local.engine), request).await,
-            Route::There(_) if was_forwarded => Err(Error::Moving.into()),
-            Route::There(peer) => answer(Part::There(peer), forwarded(request)).await,
+        let mut is_followed = false;
+        loop {
+            match self.route(shard).await? {
+                Route::Here(local) => return answer(Part::Here(local.engine), request).await,
+                Route::There(_) if was_forwarded => return Err(Error::Moving.into()),
+                Route::There(peer) => {
+                    match answer(Part::There(peer), forwarded(&request)).await {
+                        // The shard moves: it is followed once.
+                        Err(status) if !is_followed && did_nothing(&status) => is_followed = true,
+                        outcome => return outcome,
+                    }
+                }
+            }
         }
     }
 }

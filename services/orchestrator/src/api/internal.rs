@@ -53,7 +53,7 @@ impl OrchestratorService for Api {
             Route::There(peer) => {
                 let mut client = OrchestratorServiceClient::new(peer.channel.clone())
                     .max_decoding_message_size(MESSAGE_BYTES_MAX);
-                let request = forwarded(request);
+                let request = forwarded(&request);
                 let call = async move { client.read_log(request).await };
                 return peer.answer(call).await.map(streamed);
             }

@@ -9,6 +9,7 @@ use futures_util::{Stream, StreamExt};
 use planaria_runtime::Directory;
 use planaria_runtime::ReplicaChannel;
 use tonic::{Code, Request, Response, Status};
+use tonic_types::StatusExt;
 
 use super::Api;
 use crate::error::Error;
@@ -121,16 +122,25 @@ pub(crate) fn is_forwarded<T>(request: &Request<T>) -> bool {
 }
 
 /// A call as it is passed on.
-pub(crate) fn forwarded<T>(request: Request<T>) -> Request<T> {
-    let (metadata, _, message) = request.into_parts();
-    let mut request = Request::new(message);
+pub(crate) fn forwarded<T: Clone>(request: &Request<T>) -> Request<T> {
+    let mut passed_on = Request::new(request.get_ref().clone());
     for key in KEPT {
-        if let Some(value) = metadata.get(key) {
-            request.metadata_mut().insert(key, value.clone());
+        if let Some(value) = request.metadata().get(key) {
+            passed_on.metadata_mut().insert(key, value.clone());
         }
     }
-    mark(&mut request);
-    request
+    mark(&mut passed_on);
+    passed_on
+}
+
+/// Whether a call that was passed on did nothing: it never left, or met an orchestrator that has
+/// the shard no more.
+pub(crate) fn did_nothing(status: &Status) -> bool {
+    let is_moving = || {
+        let told = status.get_details_error_info();
+        told.is_some_and(|info| info.reason == Error::MOVING)
+    };
+    planaria_runtime::client::was_never_sent(status) || is_moving()
 }
 
 /// Marks a call as passed on.
@@ -159,17 +169,26 @@ pub(crate) fn streamed<T: Send + 'static>(
 }
 
 /// The engine of a shard; if another orchestrator has it, the function returns that one's answer.
+/// A shard that moves meanwhile is followed once, so that its caller need not know.
 macro_rules! engine_of {
-    ($api:expr, $shard:expr, $request:ident, $client:ident . $method:ident) => {
-        match $api.route_call($shard, &$request).await? {
-            crate::api::route::Route::Here(local) => local.engine,
-            crate::api::route::Route::There(peer) => {
-                let mut client = $client::new(peer.channel.clone())
-                    .max_decoding_message_size(crate::api::MESSAGE_BYTES_MAX);
-                let request = crate::api::route::forwarded($request);
-                return peer.answer(async move { client.$method(request).await }).await;
+    ($api:expr, $shard:expr, $request:ident, $client:ident . $method:ident) => {{
+        let mut is_followed = false;
+        loop {
+            match $api.route_call($shard, &$request).await? {
+                crate::api::route::Route::Here(local) => break local.engine,
+                crate::api::route::Route::There(peer) => {
+                    let mut client = $client::new(peer.channel.clone())
+                        .max_decoding_message_size(crate::api::MESSAGE_BYTES_MAX);
+                    let request = crate::api::route::forwarded(&$request);
+                    match peer.answer(async move { client.$method(request).await }).await {
+                        Err(status) if !is_followed && crate::api::route::did_nothing(&status) => {
+                            is_followed = true;
+                        }
+                        outcome => return outcome,
+                    }
+                }
             }
         }
-    };
+    }};
 }
 pub(crate) use engine_of;

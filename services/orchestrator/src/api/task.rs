@@ -88,7 +88,7 @@ impl TaskService for Api {
             Route::There(peer) => {
                 let mut client = TaskServiceClient::new(peer.channel.clone())
                     .max_decoding_message_size(MESSAGE_BYTES_MAX);
-                let request = forwarded(request);
+                let request = forwarded(&request);
                 let call = async move { client.pull_tasks(request).await };
                 return peer.answer(call).await.map(streamed);
             }

@@ -139,7 +139,7 @@ impl WorkflowService for Api {
             Route::There(peer) => {
                 let mut client = WorkflowServiceClient::new(peer.channel.clone())
                     .max_decoding_message_size(MESSAGE_BYTES_MAX);
-                let request = forwarded(request);
+                let request = forwarded(&request);
                 let call = async move { client.watch_workflow(request).await };
                 return peer.answer(call).await.map(streamed);
             }
@@ -289,7 +289,7 @@ impl WorkflowService for Api {
             let request =
                 Request::from_parts(metadata.clone(), Extensions::default(), message.clone());
             let mut client = WorkflowServiceClient::new(self.peers.channel(&address)?);
-            let answer = client.publish_event(forwarded(request)).await?;
+            let answer = client.publish_event(forwarded(&request)).await?;
             consumers += answer.into_inner().consumers;
         }
         Ok(Response::new(PublishEventResponse { consumers }))

@@ -73,16 +73,16 @@ pub(super) struct Bank {
 /// A client with a key for one namespace.
 pub(super) async fn client_of(mesh: &Mesh, namespace: &str) -> Client {
     let admin = Client::connect(&mesh.uri).unwrap().api_key(ADMIN).unwrap();
-    let secret = key_of(&admin, namespace, Role::Admin).await.1;
+    let secret = key_of(&admin, namespace, Role::Admin, namespace).await.1;
     Client::connect(&mesh.uri).unwrap().api_key(&secret).unwrap()
 }
 
 /// A new key: its id and the whole of it.
-async fn key_of(by: &Client, namespace: &str, role: Role) -> (String, String) {
+async fn key_of(by: &Client, namespace: &str, role: Role, label: &str) -> (String, String) {
     let request = CreateApiKeyRequest {
         role: role.into(),
         namespace: namespace.into(),
-        label: format!("{namespace} of {CANARY}"),
+        label: label.into(),
         ..CreateApiKeyRequest::default()
     };
     let mut access = AccessServiceClient::new(by.channel());
@@ -119,7 +119,7 @@ impl Bank {
         names.extend([webhook.clone(), delivery]);
         let redrive = format!("redrive-{CANARY}");
         start_redrive(&client, &redrive).await;
-        names.extend([redrive.clone(), key_of(&client, "bank", Role::Reader).await.0]);
+        names.extend([redrive.clone(), key_of(&client, "bank", Role::Reader, CANARY).await.0]);
         names.push(healing(&client).await);
         let beating = teller.beats(&client, &held).await;
         let said =

@@ -153,13 +153,17 @@ fn pretended() -> [(&'static str, String); 4] {
     ]
 }
 
-/// A refusal without the name in it.
-fn told(status: &Status, name: &str) -> (Code, String, String) {
-    let mut text = status.message().to_owned();
+/// A text without the names that a question named.
+fn anonymous(mut text: String, name: &str) -> String {
     for name in [name, &*twin(name), "bank", &*twin("bank"), "vault", &*twin("vault")] {
         text = text.replace(name, "NAME");
     }
-    (status.code(), ask::reason(status), text)
+    text
+}
+
+/// A refusal without the name in it.
+fn told(status: &Status, name: &str) -> (Code, String, String) {
+    (status.code(), ask::reason(status), anonymous(status.message().to_owned(), name))
 }
 
 /// Whether two answers are the same but for the name that was asked about.
@@ -167,10 +171,7 @@ fn are_alike(method: &MethodDescriptor, name: &str, one: &Answer, other: &Answer
     match (one, other) {
         (Answer::Refused(one), Answer::Refused(other)) => told(one, name) == told(other, name),
         (Answer::Heard(one), Answer::Heard(other)) => {
-            let text = |heard: &[u8]| {
-                let text = String::from_utf8_lossy(heard);
-                text.replace(&twin(name), "NAME").replace(name, "NAME")
-            };
+            let text = |heard: &[u8]| anonymous(String::from_utf8_lossy(heard).into_owned(), name);
             VARY.contains(&method.name()) || text(one) == text(other)
         }
         _ => false,
