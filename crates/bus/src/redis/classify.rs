@@ -9,6 +9,7 @@ pub(super) fn condition(error: &RedisError) -> Condition {
     let text = error.to_string();
     match error.kind() {
         ErrorKind::AuthenticationFailed => return Condition::Refused(text),
+        ErrorKind::Io if is_distrust(error) => return Condition::Untrusted(text),
         ErrorKind::Io | ErrorKind::Server(ServerErrorKind::BusyLoading) => {
             return Condition::Away(text);
         }
@@ -19,6 +20,13 @@ pub(super) fn condition(error: &RedisError) -> Condition {
         Some(_) => Condition::Refused(text),
         None => Condition::Away(text),
     }
+}
+
+/// What TLS refuses comes as data that is not valid.
+fn is_distrust(error: &RedisError) -> bool {
+    let source = std::error::Error::source(error);
+    let cause = source.and_then(|source| source.downcast_ref::<std::io::Error>());
+    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::InvalidData)
 }
 
 /// The server is at its memory limit.

@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{StoreError, WorkflowStore};
@@ -85,6 +86,8 @@ pub(crate) trait ShardRegistry: Send + Sync {
     async fn want(&self, shard: Shard, log: u64, by: &str) -> Result<(), StoreError>;
     /// Gives a shard back: from now on nothing is committed to that log.
     async fn give_back(&self, shard: Shard, log: u64) -> Result<(), StoreError>;
+    /// What is wrong with the store, in words, and every change of it; nothing if it works.
+    fn trouble(&self) -> watch::Receiver<Option<String>>;
     /// The store as an engine with that log sees it: what is open in the shard, what anybody
     /// published or started.
     fn store(&self, shard: Shard, log: u64) -> Arc<dyn WorkflowStore>;

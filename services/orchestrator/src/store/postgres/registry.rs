@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use planaria_store::{PostgresPlan, PostgresStore, postgres};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
+use tokio::sync::watch;
 
 use super::{PostgresWorkflowStore, SCHEMA};
 use crate::store::{Holder, Shard, ShardRegistry, ShardRow, StoreError, WorkflowStore};
@@ -100,6 +101,10 @@ impl ShardRegistry for PostgresShardRegistry {
         );
         let give_back = give_back.bind(i32::from(shard.0)).bind(log as i64);
         Ok(self.writer.execute(give_back).await.map(drop)?)
+    }
+
+    fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.store.trouble()
     }
 
     fn store(&self, shard: Shard, log: u64) -> Arc<dyn WorkflowStore> {
