@@ -56,7 +56,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// No space is left where the store lies.
-    #[error("no space is left for the store {store}: free some, nothing that was answered is lost")]
+    #[error("no space is left for the store {store}: free some")]
     Full {
         /// The store.
         store: String,
