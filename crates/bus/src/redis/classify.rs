@@ -1,8 +1,14 @@
 //! What an error of the server means for the bus.
 
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+
 use ::redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use crate::Condition;
+
+type Shared = Arc<dyn Error + Send + Sync>;
 
 /// The condition that an error shows.
 pub(super) fn condition(error: &RedisError) -> Condition {
@@ -24,9 +30,10 @@ pub(super) fn condition(error: &RedisError) -> Condition {
 
 /// What TLS refuses comes as data that is not valid.
 fn is_distrust(error: &RedisError) -> bool {
-    let source = std::error::Error::source(error);
-    let cause = source.and_then(|source| source.downcast_ref::<std::io::Error>());
-    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::InvalidData)
+    // The client shares its causes between those who wait for the same connection.
+    let source = error.source().and_then(<dyn Error>::downcast_ref::<Shared>);
+    let cause = source.and_then(|source| source.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData)
 }
 
 /// The server is at its memory limit.
