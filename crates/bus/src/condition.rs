@@ -18,6 +18,8 @@ pub enum Condition {
     /// The server answers and refuses: a wrong password, a missing permission, a read-only
     /// replica, a server that is too old.
     Refused(String),
+    /// The server is not one to trust: its certificate does not fit, or it does not speak TLS.
+    Untrusted(String),
     /// The server cannot be reached.
     Away(String),
 }
@@ -29,6 +31,25 @@ impl Condition {
         matches!(self, Self::Up)
     }
 
+    /// What is wrong, and what to do.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        let advice = match self {
+            Self::Connecting | Self::Up => return None,
+            Self::Full(_) => "raise the server's maxmemory, or lower bus.stream_entries_max",
+            Self::Refused(_) => {
+                "check the user, the password and the database in bus.url, and that the server \
+                 is Redis 6 or newer and writable"
+            }
+            Self::Untrusted(_) => {
+                "check that bus.url says rediss:// only to a port that speaks TLS, that its \
+                 certificate names the host, and that bus.ca_file is its authority's"
+            }
+            Self::Away(_) => "check that it runs, and host and port of bus.url",
+        };
+        Some(format!("{self}: {advice}"))
+    }
+
     /// The worse, the higher.
     const fn severity(&self) -> u8 {
         match self {
@@ -36,7 +57,8 @@ impl Condition {
             Self::Connecting => 1,
             Self::Full(_) => 2,
             Self::Refused(_) => 3,
-            Self::Away(_) => 4,
+            Self::Untrusted(_) => 4,
+            Self::Away(_) => 5,
         }
     }
 }
@@ -48,6 +70,7 @@ impl fmt::Display for Condition {
             Self::Up => formatter.write_str("up"),
             Self::Full(reason) => write!(formatter, "full: {reason}"),
             Self::Refused(reason) => write!(formatter, "refused: {reason}"),
+            Self::Untrusted(reason) => write!(formatter, "not to be trusted: {reason}"),
             Self::Away(reason) => write!(formatter, "away: {reason}"),
         }
     }
@@ -101,8 +124,8 @@ impl Conditions {
             if told.severity() == worst.severity() {
                 return false;
             }
-            *told = worst;
-            log(told);
+            let before = std::mem::replace(told, worst);
+            log(told, &before);
             true
         });
     }
@@ -120,25 +143,18 @@ impl Drop for LinkCondition {
     }
 }
 
-fn log(condition: &Condition) {
-    const LATER: &str = "hints are lost; work goes on at the pace of polls";
-    match condition {
-        Condition::Connecting => {}
-        Condition::Up => tracing::info!("the bus works"),
-        Condition::Full(reason) => tracing::warn!(
-            %reason,
-            "the bus is full: {LATER}; raise the server's maxmemory, or lower \
-             bus.stream_entries_max"
+fn log(condition: &Condition, before: &Condition) {
+    match (condition, condition.trouble()) {
+        (_, Some(trouble)) => tracing::warn!(
+            "the bus is {trouble}; hints are lost, work goes on at the pace of polls, and it is \
+             tried for ever"
         ),
-        Condition::Refused(reason) => tracing::warn!(
-            %reason,
-            "the server of the bus refuses: {LATER}; check the user, the password and the \
-             database in bus.url, and that the server is Redis 6 or newer and writable"
-        ),
-        Condition::Away(reason) => tracing::warn!(
-            %reason,
-            "the server of the bus cannot be reached: {LATER}; it is tried for ever"
-        ),
+        // As loud as what it ends: who reads the one must find the other.
+        (Condition::Up, None) if before.trouble().is_some() => {
+            tracing::warn!("the bus works again");
+        }
+        (Condition::Up, None) => tracing::info!("the bus works"),
+        (_, None) => {}
     }
 }
 

@@ -9,10 +9,22 @@ pub enum Error {
     /// hold a password.
     #[error(
         "bus.url is not the address of a Redis server ({reason}): write \
-         redis://[[user]:password@]host[:port][/database], or nothing for a bus in the process"
+         redis://[[user]:password@]host[:port][/database], rediss:// for TLS, or nothing for a bus \
+         in the process"
     )]
     Url {
         /// What is wrong with it.
         reason: String,
     },
+    /// The certificate of the authority cannot be read.
+    #[error("cannot read {path} that bus.ca_file names")]
+    Authority {
+        /// The file.
+        path: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// An authority for a connection that has no TLS.
+    #[error("bus.ca_file is set, and bus.url has no TLS: write rediss:// there")]
+    Plain,
 }

@@ -67,7 +67,28 @@ pub trait EventBus: fmt::Debug + Send + Sync {
 /// The address is not one of a Redis server.
 pub fn open(settings: &BusSettings) -> Result<Arc<dyn EventBus>, Error> {
     if settings.url.is_empty() {
+        if !settings.ca_file.is_empty() {
+            return Err(Error::Plain);
+        }
         return Ok(Arc::new(InProcessBus::new(settings)));
     }
     Ok(Arc::new(RedisBus::open(settings)?))
+}
+
+/// What is wrong with the bus, in words with what to do, and every change of it; nothing if it
+/// works, or was not tried yet.
+#[must_use]
+pub fn trouble(bus: &dyn EventBus) -> watch::Receiver<Option<String>> {
+    let mut condition = bus.condition();
+    let first = condition.borrow_and_update().trouble();
+    let (sender, receiver) = watch::channel(first);
+    tokio::spawn(async move {
+        while condition.changed().await.is_ok() {
+            let trouble = condition.borrow_and_update().trouble();
+            if sender.send(trouble).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
 }

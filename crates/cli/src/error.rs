@@ -157,6 +157,9 @@ fn advice_for(status: &Status) -> Option<String> {
         "API_KEY_NOT_FOUND" => "list them with `planaria api-key list`",
         "ROLE_INSUFFICIENT" => "use a key of the role that is needed",
         "NAMESPACE_INSUFFICIENT" => "use a key for all namespaces (`*`)",
+        "STORE_FAILED" | "STORE_UNAVAILABLE" | "ENGINE_RESET" => {
+            "nothing that was accepted is lost; `planaria status` says what is wrong"
+        }
         "CURSOR_TOO_OLD" => "start again from the oldest event kept: --from start",
         _ => return None,
     };
@@ -168,7 +171,11 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
-        let _ = write!(text, ": {error}");
+        let cause = error.to_string();
+        // Some say in their own words what their cause says.
+        if !text.ends_with(&cause) {
+            let _ = write!(text, ": {cause}");
+        }
         source = error.source();
     }
     text

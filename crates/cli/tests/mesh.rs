@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail loudly")]
 
+#[allow(dead_code, reason = "the other tests use the rest")]
 mod binary;
 
 use binary::{Mesh, children, is_alive, planaria, signal, with_input};

@@ -73,6 +73,8 @@ pub struct Follower<L> {
     pub pace: Pace,
     /// Told when [`Ledger::take`] may have another answer than before.
     pub changed: Arc<Notify>,
+    /// Whether it was said that the store fails; `false` to begin with.
+    pub failing: bool,
 }
 
 impl<L: Ledger> Follower<L> {
@@ -88,14 +90,14 @@ impl<L: Ledger> Follower<L> {
     async fn follow_for_ever(&mut self) {
         loop {
             let taken = self.ledger.take().await;
-            self.ledger.works(taken.is_ok());
+            self.works(taken.is_ok());
             match taken {
                 Ok(Some(cursor)) => self.follow(cursor).await,
                 Ok(None) => {
                     let _woken = timeout(self.pace.standby, self.changed.notified()).await;
                 }
                 Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "cannot take over");
+                    self.failed(&error, "cannot take over");
                     sleep(STORE_PAUSE).await;
                 }
             }
@@ -149,14 +151,29 @@ impl<L: Ledger> Follower<L> {
     async fn save(&mut self, cursor: &LogCursor) -> bool {
         loop {
             let saved = self.ledger.save(cursor).await;
-            self.ledger.works(saved.is_ok());
+            self.works(saved.is_ok());
             match saved {
                 Ok(saved) => return saved,
                 Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "cannot save");
+                    self.failed(&error, "cannot save");
                     sleep(STORE_PAUSE).await;
                 }
             }
+        }
+    }
+
+    fn works(&mut self, works: bool) {
+        self.ledger.works(works);
+        self.failing &= !works;
+    }
+
+    /// Said once, however often it is tried.
+    fn failed(&mut self, error: &L::Error, what: &str) {
+        let error = error as &dyn std::error::Error;
+        if std::mem::replace(&mut self.failing, true) {
+            tracing::debug!(error, "{what}");
+        } else {
+            tracing::error!(error, "{what}; it is tried until it works");
         }
     }
 }

@@ -72,16 +72,24 @@ fn answer<B>(request: &Request<B>, parts: &[(Metrics, Health)]) -> Response<Full
     match request.uri().path() {
         "/metrics" => text(StatusCode::OK, OPEN_METRICS, encode(parts)),
         "/healthz" => text(StatusCode::OK, TEXT, "alive\n".into()),
-        "/readyz" if parts.iter().all(|(_, health)| health.ready()) => {
-            text(StatusCode::OK, TEXT, "ready\n".into())
-        }
         "/readyz" => {
-            let missing: Vec<_> = parts.iter().flat_map(|(_, health)| health.missing()).collect();
-            let missing = format!("not ready: {}\n", missing.join(", "));
-            text(StatusCode::SERVICE_UNAVAILABLE, TEXT, missing)
+            let (status, said) = readiness(parts);
+            text(status, TEXT, said)
         }
         _ => text(StatusCode::NOT_FOUND, TEXT, "/metrics /healthz /readyz\n".into()),
     }
+}
+
+/// The first line is for probes, the others are for people.
+fn readiness(parts: &[(Metrics, Health)]) -> (StatusCode, String) {
+    let troubles: Vec<_> = parts.iter().flat_map(|(_, health)| health.troubles()).collect();
+    let troubles: String = troubles.iter().map(|trouble| format!("trouble: {trouble}\n")).collect();
+    if parts.iter().all(|(_, health)| health.ready()) {
+        return (StatusCode::OK, format!("ready\n{troubles}"));
+    }
+    let missing: Vec<_> = parts.iter().flat_map(|(_, health)| health.missing()).collect();
+    let missing = missing.join(", ");
+    (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {missing}\n{troubles}"))
 }
 
 /// One text of all, with one end.

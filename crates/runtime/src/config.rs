@@ -241,7 +241,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("planaria.toml");
         let error = load::<Sample>(Some(&path), "sample").unwrap_err().to_string();
-        assert_eq!(error, format!("cannot read the settings file {}", path.display()));
+        assert_eq!(
+            error,
+            format!("cannot read the settings file {} that --config names", path.display())
+        );
         fs::write(&path, "[sample]\nlease_ms = 7").unwrap();
         assert_eq!(load::<Sample>(Some(&path), "sample").unwrap().lease_ms, 7);
         assert_eq!(load::<Sample>(None, "sample").unwrap().lease_ms, 9_000);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The settings file cannot be read.
-    #[error("cannot read the settings file {}", path.display())]
+    #[error("cannot read the settings file {} that --config names", path.display())]
     SettingsFile {
         /// The file that was asked for.
         path: PathBuf,

@@ -55,9 +55,12 @@ impl std::fmt::Debug for StoreSettings {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BusSettings {
-    /// `redis://:password@host:port/database`. Empty: a bus inside of the process.
+    /// `redis://:password@host:port/database`, with TLS `rediss://`. Empty: a bus inside of the
+    /// process.
     #[serde(serialize_with = "without_password")]
     pub url: String,
+    /// The authority that the server's certificate is of, a file in PEM. Empty: the system's.
+    pub ca_file: String,
     /// Starts every key in Redis, so that meshes can share a server.
     pub prefix: String,
     /// A connection must stand within this.
@@ -76,6 +79,7 @@ impl Default for BusSettings {
     fn default() -> Self {
         Self {
             url: String::new(),
+            ca_file: String::new(),
             prefix: "planaria".into(),
             connect_ms_max: 1_000,
             stream_entries_max: 10_000,

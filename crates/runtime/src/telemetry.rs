@@ -28,6 +28,11 @@ pub struct Telemetry {
     pub spans_max: usize,
 }
 
+/// What is not logged unless somebody asks for it: what befalls each connection of a database. Its
+/// store says once what is wrong.
+const QUIET: [&str; 3] =
+    ["sqlx::pool=error", "sqlx::postgres::notice=error", "sqlx_core::pool=error"];
+
 /// The shape of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -87,6 +92,8 @@ pub fn init(telemetry: &Telemetry, tracer: &Tracer) -> Result<(), Error> {
     let chosen = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|text| !text.is_empty());
     let filter = EnvFilter::try_new(chosen.as_deref().unwrap_or(&telemetry.level))
         .map_err(|error| Error::Telemetry(error.to_string()))?;
+    let quiet = QUIET.iter().filter(|_| chosen.is_none()).filter_map(|quiet| quiet.parse().ok());
+    let filter = quiet.fold(filter, EnvFilter::add_directive);
     let terminal = std::io::stderr().is_terminal();
     let json = match telemetry.format {
         Format::Auto => !terminal,

@@ -2,12 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::postgres::{Failure, failure};
+
 /// An error of opening or using a store. A store is named by its file, or by server, database and
 /// schema; never with a password.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The directory of the file cannot be created or the lock beside the file not be written.
-    #[error("cannot write in {}", path.display())]
+    #[error(
+        "cannot write in {}: let this user write there, or name another folder with --data-dir",
+        path.display()
+    )]
     Directory {
         /// The directory.
         path: PathBuf,
@@ -15,7 +20,10 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The file exists but this process may not write it.
-    #[error("cannot open the store {} for writing", path.display())]
+    #[error(
+        "cannot open the store {} for writing: let this user write it and its folder",
+        path.display()
+    )]
     NotWritable {
         /// The store.
         path: PathBuf,
@@ -24,7 +32,8 @@ pub enum Error {
     },
     /// Another process has the store open.
     #[error(
-        "the store {} is in use by process {pid} (it holds {})",
+        "the store {} is in use by process {pid} (it holds {}): stop that process, or name \
+         another folder with --data-dir",
         path.display(),
         lock.display()
     )]
@@ -37,13 +46,17 @@ pub enum Error {
         pid: String,
     },
     /// The file is something else, or is damaged.
-    #[error("{} is not a SQLite database, or it is damaged", path.display())]
+    #[error(
+        "{} is not a SQLite database, or it is damaged: put a backup in its place, or move it away \
+         to begin anew",
+        path.display()
+    )]
     NotADatabase {
         /// The file.
         path: PathBuf,
     },
     /// No space is left where the store lies.
-    #[error("no space is left for the store {store}: free some, nothing that was answered is lost")]
+    #[error("no space is left for the store {store}: free some")]
     Full {
         /// The store.
         store: String,
@@ -85,6 +98,34 @@ pub enum Error {
     Url {
         /// What is wrong with it.
         why: String,
+    },
+    /// A word of the URL that means nothing, or a value of it that is none.
+    #[error("`url` in [store] has {what}")]
+    UrlOption {
+        /// Which, and what was meant.
+        what: String,
+    },
+    /// A file with a certificate or a key cannot be read.
+    #[error("cannot read {} that `{option}` in `url` of [store] names", path.display())]
+    Certificate {
+        /// The word in the URL.
+        option: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// No connection with TLS as the URL asks for.
+    #[error(
+        "{store} cannot be spoken to over TLS as `sslmode` in `url` of [store] asks: check that \
+         the server has `ssl = on`, that its certificate is of the authority that `sslrootcert` \
+         names (else of the system's), and for `verify-full` names the host"
+    )]
+    Tls {
+        /// The store.
+        store: String,
+        /// What was met.
+        source: sqlx::Error,
     },
     /// Nobody answers there.
     #[error("{store} cannot be reached: check that it runs, and host and port of `url` in [store]")]
@@ -165,29 +206,25 @@ pub enum Error {
     },
 }
 
-/// Primary result codes of SQLite; <https://sqlite.org/rescode.html>.
-const READ_ONLY: i32 = 8;
-const FULL: i32 = 13;
-const CANNOT_OPEN: i32 = 14;
-const CORRUPT: i32 = 11;
-const NOT_A_DATABASE: i32 = 26;
-
 impl Error {
     /// Says what an error of SQLite means for the store at `path`.
     #[must_use]
     pub fn of(path: &Path, source: sqlx::Error) -> Self {
         let path = path.to_owned();
-        match primary_code(&source) {
-            Some(NOT_A_DATABASE | CORRUPT) => Self::NotADatabase { path },
-            Some(FULL) => Self::Full { store: path.display().to_string() },
-            Some(READ_ONLY | CANNOT_OPEN) => Self::NotWritable { path, source },
+        match failure(&source) {
+            Failure::Broken if is_io(&source) => {
+                Self::Database { store: path.display().to_string(), source }
+            }
+            Failure::Broken => Self::NotADatabase { path },
+            Failure::Full => Self::Full { store: path.display().to_string() },
+            Failure::ReadOnly => Self::NotWritable { path, source },
             _ => Self::Database { store: path.display().to_string(), source },
         }
     }
 }
 
-/// The extended codes have the primary one in their low byte.
-fn primary_code(error: &sqlx::Error) -> Option<i32> {
-    let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
-    Some(code & 0xff)
+/// `SQLITE_IOERR`, in the low byte of the extended code: the disk is at fault.
+fn is_io(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 10)
 }

@@ -9,11 +9,13 @@ pub mod sqlite;
 #[cfg(feature = "test-support")]
 pub mod testing;
 
+mod condition;
 mod error;
 mod lock;
 mod migrations;
 mod session;
 
+pub use condition::{is_trouble, tell};
 pub use error::Error;
 pub use migrations::Migration;
 pub use postgres::{PostgresPlan, PostgresSchema, PostgresStore, retried};

@@ -7,12 +7,15 @@ mod connect;
 mod failure;
 mod migrations;
 mod statements;
+mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgPool;
+use tokio::sync::watch;
 
+use crate::condition::{Condition, Probe};
 use crate::{Error, Migration};
 
 pub use failure::{Failure, failure};
@@ -50,6 +53,7 @@ pub struct PostgresStore {
     place: Arc<str>,
     /// No statement is waited for longer than this, whatever became of the server.
     patience: Duration,
+    condition: Condition,
 }
 
 /// Opens the part of the database that belongs to a service, and brings its schema up to date.
@@ -67,7 +71,18 @@ pub async fn open(plan: &PostgresPlan, schema: &PostgresSchema) -> Result<Postgr
         migrations::check(&target, &mut connection, schema).await?;
     }
     target.close(connection).await;
-    Ok(PostgresStore { pool: target.pool(), place: target.place.into(), patience: target.patience })
+    let (pool, patience, place) = (target.pool(), target.patience, target.place.clone());
+    let condition = Condition::new(place.clone(), probe(target));
+    Ok(PostgresStore { pool, place: place.into(), patience, condition })
+}
+
+/// A connection of its own says most: a store that stands on old ones may have no new ones left.
+fn probe(target: connect::Target) -> Probe {
+    let target = Arc::new(target);
+    Arc::new(move || {
+        let target = Arc::clone(&target);
+        Box::pin(async move { target.look().await })
+    })
 }
 
 /// Brings a schema up to date and names the steps that were done, in order.
@@ -90,6 +105,13 @@ impl PostgresStore {
     #[must_use]
     pub fn place(&self) -> &str {
         &self.place
+    }
+
+    /// What is wrong with the database while it is used, in words with what to do, and every change
+    /// of it; nothing if it works.
+    #[must_use]
+    pub fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.condition.watch()
     }
 
     /// The same over connections of its own: whoever uses these waits for nobody else.

@@ -1,18 +1,26 @@
 //! A SQLite file as a service wants it: write-ahead log, synced commits, one writer, few readers,
 //! little memory.
 
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use sqlx::Connection;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
 
+use tokio::sync::watch;
+
 use crate::Error;
+use crate::condition::{Condition, Probe};
 use crate::lock::StoreLock;
 use crate::migrations::{self, Migration};
+use crate::postgres::failure;
 
 /// How a store is opened. The defaults suit a service that shares its machine with six others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +72,7 @@ pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
     path: Arc<PathBuf>,
+    condition: Condition,
     // Declared last: let go after the connections.
     _lock: Arc<StoreLock>,
 }
@@ -86,6 +95,31 @@ impl SqliteStore {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What is wrong with the file while it is used, in words, and every change of it; nothing if
+    /// it works. It is known from what [`SqliteStore::heard`] is given.
+    #[must_use]
+    pub fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.condition.watch()
+    }
+
+    /// Passes on what the database answered, having taken note of a trouble in it.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub fn heard<T>(&self, answer: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+        if let Err(error) = &answer {
+            self.met(error);
+        }
+        answer
+    }
+
+    /// Takes note of what the database said.
+    pub fn met(&self, error: &sqlx::Error) {
+        // A full disk alone is told before anybody looked.
+        let full = || Error::Full { store: self.path.display().to_string() };
+        self.condition.met(failure(error), full);
     }
 
     /// Closes the connections in order: what was committed is in the file itself afterwards.
@@ -120,13 +154,40 @@ pub async fn open_with(
             .map_err(|source| Error::Directory { path: directory.to_owned(), source })?;
     }
     let lock = StoreLock::take(path, Duration::from_millis(settings.lock_ms_max)).await?;
+    writable(path)?;
     let writer = writer(path, settings).await.map_err(|source| Error::of(path, source))?;
     migrations::run(&writer, path, migrations).await?;
+    let place = format!("the store {}", path.display());
+    let condition = Condition::new(place, probe(writer.clone(), path.to_owned()));
     Ok(SqliteStore {
         writer,
         readers: readers(path, settings),
         path: Arc::new(path.to_owned()),
+        condition,
         _lock: Arc::new(lock),
+    })
+}
+
+/// A file that may only be read would be opened, and refuse the first change.
+fn writable(path: &Path) -> Result<(), Error> {
+    match OpenOptions::new().write(true).open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => {
+            Err(Error::NotWritable { path: path.to_owned(), source: sqlx::Error::Io(error) })
+        }
+    }
+}
+
+/// Writes something that changes nothing: a page goes to the disk nevertheless.
+fn probe(writer: SqlitePool, path: PathBuf) -> Probe {
+    Arc::new(move || {
+        let (writer, path) = (writer.clone(), path.clone());
+        Box::pin(async move {
+            let touch = sqlx::query("UPDATE schema_steps SET at = at WHERE position = 1");
+            let touched = touch.execute(&writer).await;
+            touched.map(drop).map_err(|source| Error::of(&path, source))
+        })
     })
 }
 
@@ -163,6 +224,17 @@ fn pool(settings: &SqliteSettings) -> SqlitePoolOptions {
         .max_lifetime(None)
         // A connection to a file does not go away by itself.
         .test_before_acquire(false)
+        .before_acquire(|connection, _| Box::pin(is_idle(connection)))
+}
+
+/// Whether a connection is free for a new transaction. When the disk is full, the database ends the
+/// transaction itself, and the driver waits for its end for ever: such a connection is replaced.
+async fn is_idle(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if connection.is_in_transaction() {
+        // What was dropped a moment ago is undone before this is answered.
+        connection.ping().await?;
+    }
+    Ok(!connection.is_in_transaction())
 }
 
 fn options(path: &Path, settings: &SqliteSettings, cache_kib: u32) -> SqliteConnectOptions {

@@ -21,6 +21,8 @@ pub async fn build(config: Config, deps: Deps) -> Result<Door, Error> {
     config.validate().map_err(Error::Settings)?;
     let (metrics, health) = (Metrics::new(NAME), Health::default());
     let store = store(&config, &deps).await?;
+    // Keys that are known stay good without the store: the gateway stays ready.
+    tokio::spawn(health.clone().follow("store", store.trouble(), None));
     let ring = Arc::new(Ring::open(store, &config, &deps.secret).await?);
     if config.authentication && config.admin_key.is_empty() && ring.is_empty() {
         tracing::warn!(

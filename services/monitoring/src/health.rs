@@ -96,7 +96,7 @@ impl HealthWatch {
             Ok(Err(_)) => Err("does not answer".into()),
             Ok(Ok(answer)) => match answer.into_inner().status() {
                 ServingStatus::Serving => Ok(()),
-                _ => Err("is not ready".into()),
+                _ => Err("is not ready (/readyz of its admin port says why)".into()),
             },
         }
     }

@@ -36,7 +36,7 @@ impl Overviews {
         let kept = match self.kept(now_ms).await {
             Ok(kept) => Some(kept),
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "cannot read the store");
+                planaria_store::tell("cannot read the store", &error);
                 None
             }
         };

@@ -7,6 +7,7 @@ use planaria_store::{
     Migration, PostgresPlan, PostgresSchema, PostgresSession, PostgresStore, postgres,
 };
 use sqlx::Row as _;
+use tokio::sync::watch;
 
 use crate::harvest::Harvest;
 use crate::histogram::Histogram;
@@ -57,6 +58,10 @@ impl PostgresMonitoringStore {
 impl MonitoringStore for PostgresMonitoringStore {
     fn is_shared(&self) -> bool {
         true
+    }
+
+    fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.store.trouble()
     }
 
     async fn take(&self, holder: &str, lease_ms: u64) -> Result<Option<LogCursor>, sqlx::Error> {

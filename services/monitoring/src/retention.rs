@@ -22,7 +22,7 @@ pub(crate) async fn run(
     let clearing = async {
         loop {
             if let Err(error) = clear(&*store, &config).await {
-                tracing::error!(error = &error as &dyn std::error::Error, "cannot clear");
+                planaria_store::tell("cannot clear", &error);
             }
             sleep(Duration::from_millis(config.interval_ms.max(1))).await;
         }

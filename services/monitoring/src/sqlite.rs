@@ -6,6 +6,7 @@ use planaria_log_tail::LogCursor;
 use planaria_proto::types::v1::Healing;
 use planaria_runtime::clock;
 use planaria_store::{Migration, SqliteSession, SqliteSettings, SqliteStore, sqlite};
+use tokio::sync::watch;
 
 use crate::harvest::Harvest;
 use crate::histogram::Histogram;
@@ -43,9 +44,12 @@ impl SqliteMonitoringStore {
 
 /// Runs a statement on a connection that reads, or that writes.
 macro_rules! on {
-    ($pool:expr, $query:ident $(, $argument:expr)*) => {{
-        let mut connection = $pool.acquire().await?;
-        queries::$query(&mut SqliteSession(&mut connection) $(, $argument)*).await
+    ($self:ident.$pool:ident, $query:ident $(, $argument:expr)*) => {{
+        let asked = async {
+            let mut connection = $self.store.$pool().acquire().await?;
+            queries::$query(&mut SqliteSession(&mut connection) $(, $argument)*).await
+        };
+        $self.store.heard(asked.await)
     }};
 }
 
@@ -55,8 +59,12 @@ impl MonitoringStore for SqliteMonitoringStore {
         false
     }
 
+    fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.store.trouble()
+    }
+
     async fn take(&self, holder: &str, lease_ms: u64) -> Result<Option<LogCursor>, sqlx::Error> {
-        on!(self.store.writer(), take, holder, clock::now_ms(), lease_ms)
+        on!(self.writer, take, holder, clock::now_ms(), lease_ms)
     }
 
     async fn save(
@@ -64,27 +72,30 @@ impl MonitoringStore for SqliteMonitoringStore {
         step: Step<'_>,
         harvest: &Harvest,
     ) -> Result<Option<Vec<Healing>>, sqlx::Error> {
-        let mut transaction = self.store.writer().begin_with("BEGIN IMMEDIATE").await?;
-        let mut session = SqliteSession(&mut transaction);
-        let healed = queries::save(&mut session, step, clock::now_ms(), harvest).await?;
-        transaction.commit().await?;
-        Ok(healed)
+        let saved = async {
+            let mut transaction = self.store.writer().begin_with("BEGIN IMMEDIATE").await?;
+            let mut session = SqliteSession(&mut transaction);
+            let healed = queries::save(&mut session, step, clock::now_ms(), harvest).await?;
+            transaction.commit().await?;
+            Ok(healed)
+        };
+        self.store.heard(saved.await)
     }
 
     async fn release(&self, holder: &str) -> Result<(), sqlx::Error> {
-        on!(self.store.writer(), release, holder)
+        on!(self.writer, release, holder)
     }
 
     async fn list(&self, filter: &Filter, limit: u32) -> Result<Vec<Healing>, sqlx::Error> {
-        on!(self.store.readers(), list, filter, limit)
+        on!(self.readers, list, filter, limit)
     }
 
     async fn recent(&self, since_ms: u64) -> Result<Recent, sqlx::Error> {
-        on!(self.store.readers(), recent, since_ms)
+        on!(self.readers, recent, since_ms)
     }
 
     async fn last_change(&self) -> Result<u64, sqlx::Error> {
-        on!(self.store.readers(), last_change)
+        on!(self.readers, last_change)
     }
 
     async fn changed_after(
@@ -92,7 +103,7 @@ impl MonitoringStore for SqliteMonitoringStore {
         change: u64,
         limit: u32,
     ) -> Result<Vec<(u64, Healing)>, sqlx::Error> {
-        on!(self.store.readers(), changed_after, change, limit)
+        on!(self.readers, changed_after, change, limit)
     }
 
     async fn values(
@@ -100,7 +111,7 @@ impl MonitoringStore for SqliteMonitoringStore {
         metric: Metric,
         stretch: &Stretch,
     ) -> Result<Vec<(u64, u64)>, sqlx::Error> {
-        on!(self.store.readers(), values, metric, stretch)
+        on!(self.readers, values, metric, stretch)
     }
 
     async fn spreads(
@@ -108,10 +119,10 @@ impl MonitoringStore for SqliteMonitoringStore {
         spread: Spread,
         stretch: &Stretch,
     ) -> Result<Vec<(u64, Histogram)>, sqlx::Error> {
-        on!(self.store.readers(), spreads, spread, stretch)
+        on!(self.readers, spreads, spread, stretch)
     }
 
     async fn clear(&self, retained: &Retained) -> Result<u64, sqlx::Error> {
-        on!(self.store.writer(), clear, retained)
+        on!(self.writer, clear, retained)
     }
 }

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use planaria_log_tail::LogCursor;
 use planaria_proto::types::v1::Healing;
+use tokio::sync::watch;
 
 use crate::harvest::Harvest;
 use crate::histogram::Histogram;
@@ -90,6 +91,8 @@ pub(crate) struct Step<'a> {
 pub(crate) trait MonitoringStore: Send + Sync + 'static {
     /// Whether other replicas may write here, so that the holder has to say that it lives.
     fn is_shared(&self) -> bool;
+    /// What is wrong with the store, in words, and every change of it; nothing if it works.
+    fn trouble(&self) -> watch::Receiver<Option<String>>;
     /// Becomes the holder, or stays it, for `lease_ms`; tells the place up to which everything was
     /// saved (empty: nothing was). Nothing: another one holds it.
     async fn take(&self, holder: &str, lease_ms: u64) -> Result<Option<LogCursor>, sqlx::Error>;

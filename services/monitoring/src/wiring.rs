@@ -52,6 +52,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let healings = Healings::new(Arc::clone(&store), milliseconds(config.watch_look_ms));
     let readiness = service.health.part("store");
     readiness.set(true);
+    tokio::spawn(service.health.clone().follow("store", store.trouble(), None));
     let ledger = MonitoringLedger::new(
         Arc::clone(&store),
         config.lease_ms,
@@ -71,6 +72,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         settings: config.tail.clone(),
         pace: pace(&config),
         changed: Arc::default(),
+        failing: false,
     };
     service.spawn("follower", follower.run(stop.clone()));
     let clearing = retention::run(Arc::clone(&store), config.retention.clone(), stop.clone());

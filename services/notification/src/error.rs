@@ -95,7 +95,7 @@ impl From<Error> for Status {
         };
         if let Error::Open(_) | Error::Store(_) = &error {
             // What the database said stays here: callers can only try again.
-            tracing::error!(error = &error as &dyn std::error::Error, "store failed");
+            planaria_store::tell("store failed", &error);
         }
         let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
         if let Error::TooManySubscribers(_) = &error {

@@ -24,7 +24,7 @@ pub(crate) async fn run(
     let keeping = async {
         loop {
             if let Err(error) = keep(&*store, &config).await {
-                tracing::error!(error = &error as &dyn std::error::Error, "cannot clear");
+                planaria_store::tell("cannot clear", &error);
             }
             sleep(Duration::from_millis(config.housekeeping_ms.max(1))).await;
         }

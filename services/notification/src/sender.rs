@@ -145,7 +145,7 @@ impl Sender {
 }
 
 fn failed(what: &str, error: &sqlx::Error) {
-    tracing::error!(error = error as &dyn std::error::Error, "cannot {what}");
+    planaria_store::tell(&format!("cannot {what}"), error);
 }
 
 impl UnderWay {

@@ -5,6 +5,7 @@ pub(crate) mod conformance;
 
 use planaria_log_tail::LogCursor;
 use planaria_proto::notification::v1::DeliveryState;
+use tokio::sync::watch;
 
 use crate::records::{Attempt, Delivery, Fate, NewDelivery, Webhook};
 use crate::secret::Secret;
@@ -70,6 +71,8 @@ pub(crate) struct Retained {
 pub(crate) trait WebhookStore: Send + Sync + 'static {
     /// Whether other replicas may work here.
     fn is_shared(&self) -> bool;
+    /// What is wrong with the store, in words, and every change of it; nothing if it works.
+    fn trouble(&self) -> watch::Receiver<Option<String>>;
 
     /// Adds a webhook, and begins to derive behind its place if nothing is derived yet. `false`:
     /// there are `webhooks_max` already.

@@ -78,6 +78,7 @@ fn webhooks(
     let (changed, due) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let readiness = service.health.part("store");
     readiness.set(true);
+    tokio::spawn(service.health.clone().follow("store", parts.store.trouble(), None));
     let follower = Follower {
         ledger: Deriver::new(
             Arc::clone(&parts.store),
@@ -91,6 +92,7 @@ fn webhooks(
         settings: config.tail.clone(),
         pace: pace(&config.webhooks),
         changed: Arc::clone(&changed),
+        failing: false,
     };
     service.spawn("deriver", follower.run(stop.clone()));
     let (store, poster) = (Arc::clone(&parts.store), Poster::new(&config.webhooks));

@@ -107,7 +107,7 @@ pub enum Error {
     #[error("another orchestrator is taking this work over; try again in a moment")]
     Moving,
     /// The engine is stopping or was reset; whether the change was made is not known.
-    #[error("the orchestrator is restarting its engine; try again")]
+    #[error("the orchestrator reads its store again after a failure; try again in a moment")]
     Unavailable,
     /// A history or row cannot be read.
     #[error("stored data cannot be read: {0}")]
@@ -115,6 +115,9 @@ pub enum Error {
     /// The store cannot be opened.
     #[error(transparent)]
     Open(#[from] planaria_store::Error),
+    /// The settings of the bus are none.
+    #[error(transparent)]
+    Bus(#[from] planaria_bus::Error),
     /// A bug.
     #[error("an internal error")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -160,7 +163,7 @@ impl Error {
             Self::Moving => (Code::Unavailable, Self::MOVING),
             Self::Unavailable => (Code::Unavailable, "ENGINE_RESET"),
             Self::Corrupt(_) => (Code::Internal, "STORED_DATA_CORRUPT"),
-            Self::Internal(_) => (Code::Internal, "INTERNAL"),
+            Self::Bus(_) | Self::Internal(_) => (Code::Internal, "INTERNAL"),
         }
     }
 
@@ -174,8 +177,11 @@ impl Error {
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let (code, reason) = error.classify();
-        if matches!(code, Code::Internal | Code::Unavailable) {
-            tracing::error!(reason, error = chain(&error), "request failed");
+        // Why an engine starts over is said where it does.
+        if matches!(code, Code::Internal | Code::Unavailable)
+            && !matches!(error, Error::Unavailable)
+        {
+            planaria_store::tell(&format!("request failed: {reason}"), &error);
         }
         let mut details = ErrorDetails::new();
         details.set_error_info(reason, "planaria.dev", std::collections::HashMap::new());
@@ -197,16 +203,6 @@ impl From<Error> for Status {
         }
         Self::with_error_details(code, error.to_string(), details)
     }
-}
-
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 fn name(key: &DefinitionKey) -> String {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use planaria_bus::EventBus;
 use planaria_dsl::{ExpressionPool, PoolConfig};
 use planaria_kernel::workflow::LossCause;
 use planaria_proto::failure_detector::v1::ForgetSessionRequest;
@@ -84,7 +85,10 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         stop: deps.stop.clone(),
         _requests: Some(requests),
     };
-    let lender = lender(&api, &deps)?;
+    let bus = planaria_bus::open(&deps.bus)?;
+    bus.counters().register(&service.metrics);
+    let lender = lender(&api, bus.clone());
+    follow_troubles(&service, registry.as_ref(), bus.as_ref());
     let peers = api.peers.clone();
     let after = Aftermath { directory: deps.directory.clone(), api: api.without_requests() };
     add_routes(&mut service, &api);
@@ -106,15 +110,24 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
 }
 
 /// What lends the workers of this process to other shards.
-fn lender(api: &Api, deps: &Deps) -> Result<Lender, Error> {
-    Ok(Lender {
+fn lender(api: &Api, bus: Arc<dyn EventBus>) -> Lender {
+    Lender {
         shards: api.shards.clone(),
         peers: api.peers.clone(),
         lent: api.lent.clone(),
-        bus: planaria_bus::open(&deps.bus).map_err(|error| Error::Internal(Box::new(error)))?,
+        bus,
         address: api.address.clone(),
         turn: Arc::default(),
-    })
+    }
+}
+
+/// Without its store the orchestrator can do nothing, without the bus all of it, later.
+fn follow_troubles(service: &Service, registry: &dyn ShardRegistry, bus: &dyn EventBus) {
+    let health = &service.health;
+    let store = health.part("store");
+    store.set(true);
+    tokio::spawn(health.clone().follow("store", registry.trouble(), Some(store)));
+    tokio::spawn(health.clone().follow("bus", planaria_bus::trouble(bus), None));
 }
 
 /// Where the shards are kept: in the database that the settings name, or in a file.

@@ -110,7 +110,7 @@ impl Board {
                     let _woken = timeout(wait, self.told.notified()).await;
                 }
                 Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "breakers wait");
+                    planaria_store::tell("breakers wait", &error);
                     sleep(STORE_PAUSE).await;
                 }
             }

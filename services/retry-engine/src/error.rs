@@ -72,7 +72,7 @@ impl From<Error> for Status {
         let details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
         if let Error::Open(_) | Error::Store(_) = &error {
             // What the database said stays here: callers can only try again.
-            tracing::error!(error = &error as &dyn std::error::Error, "store failed");
+            planaria_store::tell("store failed", &error);
         }
         Self::with_error_details(code, error.to_string(), details)
     }

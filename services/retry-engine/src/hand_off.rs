@@ -48,11 +48,7 @@ impl HandOff {
                 Err(error) => {
                     self.ledger.gauges.hand_off_failures.inc();
                     let next = self.next_pause(pause);
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        pause_ms = next.as_millis(),
-                        "decisions wait"
-                    );
+                    planaria_store::tell(&format!("decisions wait for {next:?}"), &error);
                     sleep(next).await;
                     pause = Some(next);
                 }

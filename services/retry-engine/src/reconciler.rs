@@ -186,7 +186,7 @@ impl Reconciler {
         let old = store.clear_old(before_ms(self.retention.idle_age_hours_max)).await;
         let cleared = settled.and(give_ups).and(old);
         if let Err(error) = cleared {
-            tracing::error!(error = &error as &dyn std::error::Error, "cannot clear");
+            planaria_store::tell("cannot clear", &error);
         }
     }
 }

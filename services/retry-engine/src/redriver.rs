@@ -51,7 +51,7 @@ impl Redriver {
                     let _woken = timeout(SLEEP_MAX, started).await;
                 }
                 Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "a redrive waits");
+                    planaria_store::tell("a redrive waits", &error);
                     sleep(STORE_PAUSE).await;
                 }
             }

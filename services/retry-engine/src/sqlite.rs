@@ -8,29 +8,38 @@ use sqlx::sqlite::SqliteRow as Row;
 /// Does what changes nothing.
 macro_rules! reading {
     ($store:ident, $session:ident => $asked:expr) => {{
-        let mut connection = $store.store.readers().acquire().await?;
-        let $session = &mut planaria_store::SqliteSession(&mut connection);
-        $asked.await
+        let asked = async {
+            let mut connection = $store.store.readers().acquire().await?;
+            let $session = &mut planaria_store::SqliteSession(&mut connection);
+            $asked.await
+        };
+        $store.store.heard(asked.await)
     }};
 }
 
 /// Does one statement.
 macro_rules! writing {
     ($store:ident, $session:ident => $asked:expr) => {{
-        let mut connection = $store.store.writer().acquire().await?;
-        let $session = &mut planaria_store::SqliteSession(&mut connection);
-        $asked.await
+        let asked = async {
+            let mut connection = $store.store.writer().acquire().await?;
+            let $session = &mut planaria_store::SqliteSession(&mut connection);
+            $asked.await
+        };
+        $store.store.heard(asked.await)
     }};
 }
 
 /// Does several statements, all or none of them.
 macro_rules! all_or_none {
     ($store:ident, $session:ident => $asked:expr) => {{
-        let mut transaction = $store.store.writer().begin_with("BEGIN IMMEDIATE").await?;
-        let $session = &mut planaria_store::SqliteSession(&mut transaction);
-        let answer = $asked.await?;
-        transaction.commit().await?;
-        Ok(answer)
+        let asked = async {
+            let mut transaction = $store.store.writer().begin_with("BEGIN IMMEDIATE").await?;
+            let $session = &mut planaria_store::SqliteSession(&mut transaction);
+            let answer = $asked.await?;
+            transaction.commit().await?;
+            Ok(answer)
+        };
+        $store.store.heard(asked.await)
     }};
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod conformance;
 use planaria_kernel::retry::breaker::{Breaker, BreakerEffect, BreakerEvent, BreakerPolicy};
 use planaria_kernel::retry::budget::BudgetPolicy;
 use planaria_proto::retry::v1::{BreakerChange, DeadLetterState, Redrive};
+use tokio::sync::watch;
 
 use crate::records::{Change, DeadLetter, Ended, Fault, Filter, Group, Retry, RetryKey, Route};
 
@@ -64,6 +65,8 @@ pub(crate) struct RedriveRow {
 pub(crate) trait RetryStore: Send + Sync + 'static {
     /// Whether other replicas may use it too.
     fn is_shared(&self) -> bool;
+    /// What is wrong with the store, in words, and every change of it; nothing if it works.
+    fn trouble(&self) -> watch::Receiver<Option<String>>;
 
     /// Becomes the replica that follows the log, or stays it; answers the place behind what was
     /// recorded, empty for none. `None`: another one follows.

@@ -60,6 +60,7 @@ pub(crate) async fn assemble(
 
     let readiness = service.health.part("store");
     readiness.set(true);
+    tokio::spawn(service.health.clone().follow("store", ledger.store.trouble(), None));
     let derivation = Derivation {
         ledger: ledger.clone(),
         board: board.clone(),
@@ -80,6 +81,7 @@ pub(crate) async fn assemble(
             standby: milliseconds(replicas.standby_ms),
         },
         changed: Arc::default(),
+        failing: false,
     };
     service.spawn("follower", follower.run(deps.stop.clone()));
     service.spawn("breakers", board.clone().run(deps.stop.clone()));

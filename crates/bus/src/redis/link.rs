@@ -42,7 +42,7 @@ impl Link {
             let config = self.config.clone();
             match self.client.get_multiplexed_async_connection_with_config(&config).await {
                 Ok(connection) => return connection,
-                Err(error) => self.failed(&error),
+                Err(error) => self.tell(&error),
             }
         }
     }
@@ -56,8 +56,17 @@ impl Link {
         self.condition.set(Condition::Up);
     }
 
-    /// The connection failed; the next one waits.
+    /// The connection failed; the next one waits. One that was lost may be had again at once: what
+    /// is wrong is told when that fails.
     pub(super) fn failed(&mut self, error: &RedisError) {
+        if error.is_io_error() && self.failures == 0 {
+            self.failures = 1;
+        } else {
+            self.tell(error);
+        }
+    }
+
+    fn tell(&mut self, error: &RedisError) {
         self.failures = self.failures.saturating_add(1);
         self.condition.set(classify::condition(error));
     }

@@ -15,7 +15,7 @@ mod reader;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::redis::{AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind};
+use ::redis::{AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, TlsCertificates};
 use bytes::Bytes;
 use planaria_runtime::BusSettings;
 use tokio::sync::{mpsc, watch};
@@ -68,12 +68,9 @@ impl RedisBus {
     /// Starts to connect, in the background, for ever.
     ///
     /// # Errors
-    /// The address is not one of a Redis server, or of one that needs TLS.
+    /// The address is not one of a Redis server, or the file of its authority cannot be read.
     pub fn open(settings: &BusSettings) -> Result<Self, Error> {
-        let client = Client::open(settings.url.trim()).map_err(|error| refuse(&error))?;
-        if matches!(client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. }) {
-            return Err(Error::Url { reason: "TLS to the bus is not supported".into() });
-        }
+        let client = client(settings)?;
         let server = Server {
             client,
             keys: Keys::new(&settings.prefix),
@@ -92,6 +89,32 @@ impl RedisBus {
         self.server.counters.dropped.inc();
         self.lost.add(topic);
     }
+}
+
+fn client(settings: &BusSettings) -> Result<Client, Error> {
+    let url = settings.url.trim();
+    let client = Client::open(url).map_err(|error| refuse(&error))?;
+    let ConnectionAddr::TcpTls { insecure, .. } = client.get_connection_info().addr() else {
+        if !settings.ca_file.is_empty() {
+            return Err(Error::Plain);
+        }
+        return Ok(client);
+    };
+    if *insecure {
+        let reason = "#insecure would trust everybody: name the authority in bus.ca_file";
+        return Err(Error::Url { reason: reason.into() });
+    }
+    // The first that is installed stays; all of this program are the same.
+    let _first = rustls::crypto::ring::default_provider().install_default();
+    let root_cert = match settings.ca_file.as_str() {
+        "" => None,
+        path => {
+            let read = std::fs::read(path);
+            Some(read.map_err(|source| Error::Authority { path: path.into(), source })?)
+        }
+    };
+    let certificates = TlsCertificates { client_tls: None, root_cert };
+    Client::build_with_tls(url, certificates).map_err(|error| refuse(&error))
 }
 
 /// What the client says about an address, without the address.

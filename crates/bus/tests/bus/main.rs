@@ -1,6 +1,7 @@
 //! What every adapter of the bus promises, and what the one of Redis survives.
 
 mod conformance;
+mod encrypted;
 mod outages;
 mod server;
 mod settings;

@@ -1,6 +1,6 @@
 //! A private Redis server.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -34,12 +34,32 @@ impl Server {
 
     /// Starts it (again), empty, on the same port.
     pub(crate) fn run(&mut self) {
-        self.child = Some(launch(self.port, self.folder.path()));
+        let port = self.port.to_string();
+        self.child = Some(launch(&["--port", &port], self.folder.path()));
         let patient = Instant::now();
         while self.try_ask::<String>(&["PING"]).is_err() {
             assert!(patient.elapsed() < PATIENCE, "redis-server does not answer");
             std::thread::yield_now();
         }
+    }
+
+    /// The same over TLS alone, with `server.crt` and `server.key` of its folder.
+    pub(crate) fn run_encrypted(&mut self) {
+        let port = self.port.to_string();
+        let options = ["--port", "0", "--tls-port", &port, "--tls-auth-clients", "no"];
+        let files = ["--tls-cert-file", "server.crt", "--tls-key-file", "server.key"];
+        let authority = ["--tls-ca-cert-file", "ca.pem"];
+        let options = [&options[..], &files, &authority].concat();
+        self.child = Some(launch(&options, self.folder.path()));
+        let patient = Instant::now();
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(patient.elapsed() < PATIENCE, "redis-server does not speak TLS");
+            std::thread::yield_now();
+        }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// `kill -9`.
@@ -79,11 +99,12 @@ impl Drop for Server {
     }
 }
 
-fn launch(port: u16, folder: &Path) -> Child {
+fn launch(options: &[&str], folder: &Path) -> Child {
     Command::new("redis-server")
-        .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
-        .args(["--save", "", "--appendonly", "no", "--dir"])
-        .arg(folder)
+        .args(["--bind", "127.0.0.1"])
+        .args(options)
+        .args(["--save", "", "--appendonly", "no"])
+        .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -11,7 +11,7 @@ async fn a_malformed_address_is_refused_and_not_repeated() {
         "redis://",
         "redis://:hunter2@localhost:notaport",
         "redis://:hunter2@localhost:6379/first",
-        "rediss://:hunter2@localhost:6379",
+        "rediss://:hunter2@localhost:6379/#insecure",
         "not an address hunter2",
     ];
     for url in refused {

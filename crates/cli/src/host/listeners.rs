@@ -14,6 +14,14 @@ pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
             format!("{address} is taken: another program listens there"),
             "give another port, or stop that program (`ss -ltnp` names it)",
         ),
+        ErrorKind::AddrNotAvailable => Error::input(
+            format!("cannot listen at {address}: this host has no such address"),
+            "give one of its own (`ip address` shows them), or 0.0.0.0 for all",
+        ),
+        ErrorKind::PermissionDenied => Error::input(
+            format!("cannot listen at {address}: this user may not take ports below 1024"),
+            "give a port above, or the capability CAP_NET_BIND_SERVICE",
+        ),
         _ => Error::input(format!("cannot listen at {address}: {error}"), ""),
     })
 }

@@ -71,6 +71,10 @@ impl Mesh {
     /// A port is taken, a setting is wrong, or a service cannot be built; nothing runs then.
     pub(crate) async fn start(plan: Plan) -> Result<Self, Error> {
         let settings = Settings::read(&plan.source)?;
+        // The workers read theirs in processes of their own, which would fail again and again.
+        for entry in SERVICES {
+            (entry.print)(&plan.source)?;
+        }
         create(&plan.data_dir)?;
         let inside: Vec<_> = SERVICES.iter().filter(|entry| entry.name != WORKER).collect();
         let bound = try_join_all(inside.iter().map(|entry| {
@@ -102,12 +106,13 @@ impl Mesh {
             stop_services: CancellationToken::new(),
             stop_children: CancellationToken::new(),
         };
-        // The children connect on their own time, while the services are being built.
-        mesh.start_children(&plan, settings.server.drain_ms + CHILD_GRACE_MS, &directory)?;
         let stop = mesh.stop_services.clone();
-        let tracer = plan.tracer;
-        let deps = Deps { tracer, ..settings.deps(directory, plan.data_dir, stop)? };
+        let tracer = plan.tracer.clone();
+        let deps = settings.deps(directory.clone(), plan.data_dir.clone(), stop)?;
+        let deps = Deps { tracer, ..deps };
         let built = build(&inside, &addresses, &plan.source, &deps).await?;
+        // Only now: what was not built says why, and nothing else is said.
+        mesh.start_children(&plan, settings.server.drain_ms + CHILD_GRACE_MS, &directory)?;
         let health: Vec<Health> = built.iter().map(|built| built.health.clone()).collect();
         mesh.start_admin(admin, &built);
         for ((entry, built), listener) in inside.into_iter().zip(built).zip(listeners) {

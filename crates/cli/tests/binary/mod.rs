@@ -73,6 +73,8 @@ pub(crate) fn with_input(arguments: &[&str], input: &str) -> Ended {
 pub(crate) struct Mesh {
     child: Child,
     pub(crate) uri: String,
+    /// Where its metrics and its health are.
+    pub(crate) admin: String,
 }
 
 impl Mesh {
@@ -83,19 +85,30 @@ impl Mesh {
 
     /// The same with these settings.
     pub(crate) fn up_with(data_dir: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::start(data_dir, settings, Stdio::inherit())
+    }
+
+    /// The same, with its log in a file, as JSON.
+    pub(crate) fn up_logged(data_dir: &Path, settings: &[(&str, &str)], log: &Path) -> Self {
+        Self::start(data_dir, settings, std::fs::File::create(log).unwrap().into())
+    }
+
+    fn start(data_dir: &Path, settings: &[(&str, &str)], log: Stdio) -> Self {
         // Held open by this process: whatever becomes of the test, the mesh ends with it.
         let mut child = command(&["up", "--port", "0", "--end-with-stdin", "--data-dir"])
             .arg(data_dir)
             .envs(settings.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(log)
             .spawn()
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let uri = line.split_whitespace().find(|word| word.starts_with("http://"));
-        let uri = uri.unwrap_or_else(|| panic!("up said {line:?}")).to_owned();
-        Self { child, uri }
+        let mut uris = line.split([' ', ',']).filter(|word| word.starts_with("http://"));
+        let mut uri = || uris.next().unwrap_or_else(|| panic!("up said {line:?}")).to_owned();
+        let (uri, admin) = (uri(), uri());
+        Self { child, uri, admin }
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool, Row};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::failure::{Failure, failure};
+use super::words::{encrypted, words};
 use super::{PostgresPlan, PostgresSchema};
 use crate::Error;
 
@@ -69,26 +70,52 @@ impl Target {
 
     /// One connection to a server that will do. A server that is just starting is waited for.
     pub(super) async fn connect(&self) -> Result<PgConnection, Error> {
-        let deadline = Instant::now() + Duration::from_millis(self.plan.connect_ms_max);
-        let mut connection = loop {
-            let connecting = async {
-                let mut connection = PgConnection::connect_with(&self.options).await?;
-                connection.execute(AssertSqlSafe(self.session.as_str())).await?;
-                Ok(connection)
-            };
-            let failed = match timeout_at(deadline, connecting).await {
-                Ok(Ok(connection)) => break connection,
-                Ok(Err(error)) => error,
-                Err(_) => sqlx::Error::PoolTimedOut,
-            };
-            let passing = matches!(failure(&failed), Failure::Unreachable | Failure::NotReady);
-            if !passing || Instant::now() + PAUSE >= deadline {
-                return Err(self.error(failed));
+        let deadline = self.deadline();
+        loop {
+            match self.attempt(deadline).await {
+                Ok(mut connection) => {
+                    self.check(&mut connection).await?;
+                    return Ok(connection);
+                }
+                Err(failed) => {
+                    let passing =
+                        matches!(failure(&failed), Failure::Unreachable | Failure::NotReady);
+                    if !passing || Instant::now() + PAUSE >= deadline {
+                        return Err(self.error(failed));
+                    }
+                }
             }
             sleep(PAUSE).await;
+        }
+    }
+
+    /// Whether the server will do now.
+    pub(super) async fn look(&self) -> Result<(), Error> {
+        let attempt = self.attempt(self.deadline()).await;
+        let mut connection = attempt.map_err(|failed| self.error(failed))?;
+        // One that stopped in the middle is looked at again.
+        let checked = timeout_at(self.deadline(), self.check(&mut connection)).await;
+        checked.unwrap_or_else(|_| Err(self.error(self.late())))?;
+        self.close(connection).await;
+        Ok(())
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + Duration::from_millis(self.plan.connect_ms_max)
+    }
+
+    async fn attempt(&self, deadline: Instant) -> Result<PgConnection, sqlx::Error> {
+        let connecting = async {
+            let mut connection = PgConnection::connect_with(&self.options).await?;
+            connection.execute(AssertSqlSafe(self.session.as_str())).await?;
+            Ok(connection)
         };
-        self.check(&mut connection).await?;
-        Ok(connection)
+        timeout_at(deadline, connecting).await.unwrap_or_else(|_| Err(self.late()))
+    }
+
+    fn late(&self) -> sqlx::Error {
+        let text = format!("no answer within {} ms", self.plan.connect_ms_max);
+        std::io::Error::new(std::io::ErrorKind::TimedOut, text).into()
     }
 
     /// Whether the server is one to work with.
@@ -144,8 +171,7 @@ impl Target {
     /// Ends a connection in order, if that is quickly done.
     pub(super) async fn close(&self, connection: PgConnection) {
         // A server that does not want to hear it finds out by itself.
-        let deadline = Instant::now() + Duration::from_millis(self.plan.connect_ms_max);
-        drop(timeout_at(deadline, connection.close()).await);
+        drop(timeout_at(self.deadline(), connection.close()).await);
     }
 
     /// Says what an error of the database means.
@@ -153,6 +179,7 @@ impl Target {
         let (store, user) = (self.place.clone(), self.options.get_username().to_owned());
         match failure(&source) {
             Failure::Unreachable => Error::Unreachable { store, source },
+            Failure::Tls => Error::Tls { store, source },
             Failure::NotReady => Error::NotReady { store },
             Failure::LogIn => Error::LogIn { store, user },
             Failure::DatabaseMissing => Error::DatabaseMissing { store },
@@ -160,7 +187,7 @@ impl Target {
             Failure::TooManyConnections => Error::TooManyConnections { store },
             Failure::ReadOnly => Error::ReadOnly { store },
             Failure::Full => Error::Full { store },
-            Failure::Race | Failure::Other => Error::Database { store, source },
+            Failure::Broken | Failure::Race | Failure::Other => Error::Database { store, source },
         }
     }
 }
@@ -170,11 +197,14 @@ fn options(url: &str) -> Result<PgConnectOptions, Error> {
     if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
         return Err(refused("it starts with another scheme".into()));
     }
+    let words = words(url)?;
     let options: PgConnectOptions = url.parse().map_err(|error: sqlx::Error| match error {
         sqlx::Error::Configuration(why) => refused(why.to_string()),
         other => refused(other.to_string()),
     })?;
-    Ok(options.application_name("planaria").statement_cache_capacity(STATEMENTS_MAX))
+    Ok(encrypted(options, &words)?
+        .application_name("planaria")
+        .statement_cache_capacity(STATEMENTS_MAX))
 }
 
 /// Whether a server is new enough, by what it says of itself. CockroachDB claims an old release of

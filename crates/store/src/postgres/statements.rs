@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::PostgresStore;
 use super::failure::{Failure, failure};
+use crate::Error;
 
 /// Transactions that were in another's way are tried so often.
 const TRIES_MAX: u32 = 6;
@@ -31,7 +32,7 @@ impl PostgresStore {
     ) -> Result<Vec<PgRow>, sqlx::Error> {
         let mut lease = self.lease().await?;
         let done = lease.rows(query).await;
-        lease.settle(done)
+        self.heard(lease.settle(done))
     }
 
     /// The first row of a statement, if there is one.
@@ -55,7 +56,7 @@ impl PostgresStore {
     ) -> Result<u64, sqlx::Error> {
         let mut lease = self.lease().await?;
         let done = lease.execute(query).await;
-        lease.settle(done)
+        self.heard(lease.settle(done))
     }
 
     /// Begins a transaction. Dropped before its commit, it changes nothing.
@@ -64,12 +65,23 @@ impl PostgresStore {
     /// As [`PostgresStore::rows`].
     pub async fn begin(&self) -> Result<PostgresTransaction, sqlx::Error> {
         let mut lease = self.lease().await?;
-        lease.execute("BEGIN").await?;
-        Ok(PostgresTransaction { lease, failed: false })
+        self.heard(lease.execute("BEGIN").await)?;
+        Ok(PostgresTransaction { lease, failed: false, store: self.clone() })
     }
 
     async fn lease(&self) -> Result<Lease, sqlx::Error> {
-        Ok(Lease { connection: Some(self.pool.acquire().await?), patience: self.patience })
+        let connection = Some(self.heard(self.pool.acquire().await)?);
+        Ok(Lease { connection, patience: self.patience })
+    }
+
+    /// Passes on what the database answered, having taken note of a trouble in it.
+    fn heard<T>(&self, answer: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+        if let Err(error) = &answer {
+            // A full disk alone is told before anybody looked.
+            let full = || Error::Full { store: self.place.to_string() };
+            self.condition.met(failure(error), full);
+        }
+        answer
     }
 }
 
@@ -78,6 +90,7 @@ impl PostgresStore {
 pub struct PostgresTransaction {
     lease: Lease,
     failed: bool,
+    store: PostgresStore,
 }
 
 impl PostgresTransaction {
@@ -91,7 +104,7 @@ impl PostgresTransaction {
     ) -> Result<Vec<PgRow>, sqlx::Error> {
         let done = self.lease.rows(query).await;
         self.failed |= done.is_err();
-        done
+        self.store.heard(done)
     }
 
     /// Does a statement and tells how many rows it changed.
@@ -104,7 +117,7 @@ impl PostgresTransaction {
     ) -> Result<u64, sqlx::Error> {
         let done = self.lease.execute(query).await;
         self.failed |= done.is_err();
-        done
+        self.store.heard(done)
     }
 
     /// Makes it last.
@@ -117,7 +130,7 @@ impl PostgresTransaction {
             return Err(sqlx::Error::Protocol("a statement of the transaction failed".into()));
         }
         let done = self.lease.execute("COMMIT").await;
-        self.lease.settle(done.map(drop))
+        self.store.heard(self.lease.settle(done.map(drop)))
     }
 }
 
@@ -170,7 +183,14 @@ impl Lease {
 
     /// The last statement is over; where its answer was heard, the connection is good for others.
     fn settle<T>(mut self, done: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
-        if matches!(done, Ok(_) | Err(sqlx::Error::Database(_))) {
+        let is_good = match &done {
+            Ok(_) => true,
+            // Behind the same address there may be another primary by now: a new connection finds
+            // it, this one never does.
+            Err(error @ sqlx::Error::Database(_)) => failure(error) != Failure::ReadOnly,
+            Err(_) => false,
+        };
+        if is_good {
             drop(self.connection.take());
         }
         done

@@ -34,7 +34,7 @@ impl From<Error> for Status {
             Error::Refused(refused) => return refused.status(),
             Error::Store(source) => {
                 // What the database said stays here: callers can only try again.
-                tracing::error!(error = source as &dyn std::error::Error, "store failed");
+                planaria_store::tell("store failed", source);
                 (Code::Unavailable, "STORE_UNAVAILABLE")
             }
         };

@@ -8,6 +8,7 @@ use planaria_store::{
     Migration, PostgresPlan, PostgresSchema, PostgresSession, PostgresStore, postgres,
 };
 use sqlx::postgres::PgRow as Row;
+use tokio::sync::watch;
 
 use super::KeyStore;
 use super::key::ApiKey;
@@ -42,6 +43,10 @@ impl PostgresKeyStore {
 
 #[tonic::async_trait]
 impl KeyStore for PostgresKeyStore {
+    fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.store.trouble()
+    }
+
     async fn revision(&self) -> Result<u64, sqlx::Error> {
         keys::revision(&mut self.session()).await
     }

@@ -118,15 +118,13 @@ impl Ring {
         loop {
             ticks.tick().await;
             if let Err(error) = self.refresh().await {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "the API keys cannot be read; those known stay good");
+                planaria_store::tell("the API keys cannot be read; those known stay good", &error);
             }
             self.end_expired();
             if count.is_multiple_of(CLEAR_EVERY)
                 && let Err(error) = self.store.clear(now_ms().saturating_sub(REMEMBERED_MS)).await
             {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "old API keys cannot be cleared away");
+                planaria_store::tell("old API keys cannot be cleared away", &error);
             }
             count = count.wrapping_add(1);
         }
@@ -147,8 +145,7 @@ impl Ring {
         }
         tokio::time::sleep_until(read_at + UNKNOWN_PAUSE).await;
         if let Err(error) = self.read().await {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "an unknown API key cannot be looked up");
+            planaria_store::tell("an unknown API key cannot be looked up", &error);
         }
     }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use planaria_store::{Migration, SqliteSession, SqliteSettings, SqliteStore, sqlite};
 use sqlx::sqlite::SqliteRow as Row;
+use tokio::sync::watch;
 
 use super::KeyStore;
 use super::key::ApiKey;
@@ -33,6 +34,10 @@ impl SqliteKeyStore {
 
 #[tonic::async_trait]
 impl KeyStore for SqliteKeyStore {
+    fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.store.trouble()
+    }
+
     async fn revision(&self) -> Result<u64, sqlx::Error> {
         let mut connection = self.store.readers().acquire().await?;
         keys::revision(&mut SqliteSession(&mut connection)).await
@@ -44,11 +49,14 @@ impl KeyStore for SqliteKeyStore {
     }
 
     async fn create(&self, key: &ApiKey, keys_max: u32, now_ms: u64) -> Result<bool, sqlx::Error> {
-        let mut transaction = self.store.writer().begin_with("BEGIN IMMEDIATE").await?;
-        let mut session = SqliteSession(&mut transaction);
-        let created = keys::create(&mut session, key, keys_max, now_ms).await?;
-        transaction.commit().await?;
-        Ok(created)
+        let created = async {
+            let mut transaction = self.store.writer().begin_with("BEGIN IMMEDIATE").await?;
+            let mut session = SqliteSession(&mut transaction);
+            let created = keys::create(&mut session, key, keys_max, now_ms).await?;
+            transaction.commit().await?;
+            Ok(created)
+        };
+        self.store.heard(created.await)
     }
 
     async fn list(
@@ -69,17 +77,23 @@ impl KeyStore for SqliteKeyStore {
         namespace: Option<&str>,
         now_ms: u64,
     ) -> Result<Option<ApiKey>, sqlx::Error> {
-        let mut transaction = self.store.writer().begin_with("BEGIN IMMEDIATE").await?;
-        let mut session = SqliteSession(&mut transaction);
-        let revoked = keys::revoke(&mut session, id, namespace, now_ms).await?;
-        transaction.commit().await?;
-        Ok(revoked)
+        let revoked = async {
+            let mut transaction = self.store.writer().begin_with("BEGIN IMMEDIATE").await?;
+            let mut session = SqliteSession(&mut transaction);
+            let revoked = keys::revoke(&mut session, id, namespace, now_ms).await?;
+            transaction.commit().await?;
+            Ok(revoked)
+        };
+        self.store.heard(revoked.await)
     }
 
     async fn clear(&self, before_ms: u64) -> Result<(), sqlx::Error> {
-        let mut transaction = self.store.writer().begin_with("BEGIN IMMEDIATE").await?;
-        keys::clear(&mut SqliteSession(&mut transaction), before_ms).await?;
-        transaction.commit().await
+        let cleared = async {
+            let mut transaction = self.store.writer().begin_with("BEGIN IMMEDIATE").await?;
+            keys::clear(&mut SqliteSession(&mut transaction), before_ms).await?;
+            transaction.commit().await
+        };
+        self.store.heard(cleared.await)
     }
 }
 

@@ -1,10 +1,14 @@
 //! The port to the store of the keys.
 
+use tokio::sync::watch;
+
 use super::key::ApiKey;
 
 /// What the gateway keeps. Every replica of it uses the same.
 #[tonic::async_trait]
 pub(crate) trait KeyStore: Send + Sync + 'static {
+    /// What is wrong with the store, in words, and every change of it; nothing if it works.
+    fn trouble(&self) -> watch::Receiver<Option<String>>;
     /// Rises with every change of any key; never falls.
     async fn revision(&self) -> Result<u64, sqlx::Error>;
     /// Every key, also those that have ended and are not cleared away.

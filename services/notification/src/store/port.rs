@@ -2,6 +2,7 @@
 //! changes nothing, `writing` for one statement, and `all_or_none` for a transaction.
 
 use planaria_log_tail::LogCursor;
+use tokio::sync::watch;
 
 use super::{IS_SHARED, Store, deliveries, derivation, webhooks};
 use crate::records::{Attempt, Delivery, Fate, NewDelivery, Webhook};
@@ -14,6 +15,10 @@ type Result<T> = std::result::Result<T, sqlx::Error>;
 impl WebhookStore for Store {
     fn is_shared(&self) -> bool {
         IS_SHARED
+    }
+
+    fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.store.trouble()
     }
 
     async fn create(&self, webhook: &Webhook, webhooks_max: u32) -> Result<bool> {

@@ -143,7 +143,7 @@ impl Engine {
     pub(super) fn commit_failed(&mut self, error: &StoreError) {
         self.is_replaced = matches!(error, StoreError::Fenced);
         if !self.is_replaced {
-            tracing::error!(error = chain(error), "commit failed; reading everything again");
+            planaria_store::tell("commit failed; reading everything again", error);
         }
         self.committing = None;
         self.gathering = Batch::default();
@@ -170,7 +170,7 @@ impl Engine {
                     self.is_blank = false;
                     return;
                 }
-                Err(error) => tracing::error!(error = chain(&error), "the store cannot be read"),
+                Err(error) => planaria_store::tell("the store cannot be read", &error),
             }
             self.failures += 1;
         }
@@ -224,16 +224,6 @@ async fn save_neighbours(store: &dyn WorkflowStore, writes: &[Write]) {
             tracing::error!(?culprit, "this change cannot be committed");
         }
     }
-}
-
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// Waits for an answer that may never come because the engine was reset.

@@ -190,7 +190,7 @@ impl Engine {
 
     fn not_loaded(&mut self, id: Uuid, error: &Error, waiting: VecDeque<Mail>) {
         if !matches!(error, Error::WorkflowNotFound(_)) {
-            tracing::error!(workflow = %id, error = super::batch::chain(error), "cannot be read");
+            planaria_store::tell(&format!("workflow {id} cannot be read"), error);
         }
         for mail in waiting {
             if let MailKind::Claim { frame, session } = &mail.kind {

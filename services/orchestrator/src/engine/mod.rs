@@ -155,6 +155,8 @@ pub(crate) struct Engine {
     /// Another engine works on the shard: this one is over.
     is_replaced: bool,
     reconciliation: reconcile::Reconciliation,
+    /// Verdicts on workers that somebody else heard of.
+    doubts: HashMap<Uuid, observe::Doubt>,
     retention: retention::Retention,
     last_sweep_ms: u64,
     next_sweep: Instant,
@@ -245,6 +247,7 @@ impl Engine {
             is_blank: true,
             is_replaced: false,
             reconciliation: reconcile::Reconciliation::default(),
+            doubts: HashMap::new(),
             retention: retention::Retention::new(now),
             last_sweep_ms: planaria_runtime::clock::now_ms(),
             next_sweep: now,

@@ -11,6 +11,17 @@ use crate::store::{TaskKey, Write};
 use crate::token::attempt_id;
 use planaria_kernel::workflow::{FrameId, LossCause};
 
+/// A worker that was heard of within this is not silent. Two heartbeats: of several detectors, only
+/// one has its heart, and one that had it before must not take its silence for death.
+const HEARD_MS: u64 = 1_000;
+
+/// A detector misses a worker that was heard of.
+pub(crate) struct Doubt {
+    since_ms: u64,
+    signal_at_ms: u64,
+    detail: String,
+}
+
 impl Engine {
     /// What a worker has: its lease is renewed, lost deliveries are found. Answers the attempts it
     /// must abandon; `None` = there is no such session.
@@ -25,6 +36,7 @@ impl Engine {
             return None;
         }
         session.lease_until_ms = now_ms + lease_ms;
+        session.heard_ms = now_ms;
         if session.draining && !seen.draining {
             self.hungry.insert(seen.session);
         }
@@ -102,7 +114,11 @@ impl Engine {
                 continue;
             }
             let Some(attempt) = attempt else {
-                self.end_session(session, cause, signal_at_ms, &detail);
+                if cause == LossCause::HeartbeatsStopped && self.is_heard(session) {
+                    self.doubts.insert(session, Doubt { since_ms: now_ms(), signal_at_ms, detail });
+                } else {
+                    self.end_session(session, cause, signal_at_ms, &detail);
+                }
                 continue;
             };
             let Some(worker) = self.sessions.get(&session).map(|session| session.worker.clone())
@@ -110,6 +126,30 @@ impl Engine {
                 continue;
             };
             self.lose(session, &worker, attempt, (cause, signal_at_ms, detail));
+        }
+    }
+
+    /// Whether somebody told of a worker's heart a moment ago.
+    fn is_heard(&self, session: Uuid) -> bool {
+        let session = self.sessions.get(&session);
+        session.is_some_and(|session| session.heard_ms + HEARD_MS > now_ms())
+    }
+
+    /// Verdicts that were doubted: the worker was heard of since, by another detector than the one
+    /// that misses it, or it is dead.
+    pub(super) fn settle_doubts(&mut self, now_ms: u64) {
+        for (session, doubt) in std::mem::take(&mut self.doubts) {
+            let Some(heard_ms) = self.sessions.get(&session).map(|session| session.heard_ms) else {
+                continue;
+            };
+            if heard_ms > doubt.since_ms {
+                tracing::info!(%session, "its heart beats elsewhere: the verdict is not followed");
+            } else if heard_ms + HEARD_MS > now_ms {
+                self.doubts.insert(session, doubt);
+            } else {
+                let cause = LossCause::HeartbeatsStopped;
+                self.end_session(session, cause, doubt.signal_at_ms, &doubt.detail);
+            }
         }
     }
 

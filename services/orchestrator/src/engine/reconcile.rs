@@ -68,7 +68,7 @@ impl Engine {
         let (store, inner) = (self.parts.store.clone(), self.inner.clone());
         tokio::spawn(async move {
             let observed = scan(store.as_ref()).await.unwrap_or_else(|error| {
-                tracing::error!(error = super::batch::chain(&error), "the reconciler cannot look");
+                planaria_store::tell("the reconciler cannot look", &error);
                 Observed::default()
             });
             let _ = inner.send(Internal::Observed(Box::new(observed)));

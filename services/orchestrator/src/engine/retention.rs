@@ -81,7 +81,7 @@ impl Engine {
     /// Removes what was found and nobody needs.
     pub(super) fn remove_expired(&mut self, found: Result<Expired, StoreError>) {
         let found = found.unwrap_or_else(|error| {
-            tracing::warn!(error = super::batch::chain(&error), "nothing is removed");
+            planaria_store::tell("nothing is removed", &error);
             Expired { ids: Vec::new(), next: None }
         });
         self.retention.after = found.next.unwrap_or_default();
@@ -105,7 +105,7 @@ impl Engine {
             let mut removed = 0;
             for chunk in ids.chunks(REMOVED_MAX) {
                 if let Err(error) = store.forget(chunk).await {
-                    tracing::warn!(error = super::batch::chain(&error), "workflows stay");
+                    planaria_store::tell("workflows stay", &error);
                     break;
                 }
                 removed += chunk.len();

@@ -43,6 +43,8 @@ pub(crate) struct Session {
     /// As the worker announced itself.
     pub(crate) announced: Arc<OpenSessionRequest>,
     pub(crate) lease_until_ms: u64,
+    /// When anybody told of its heart last, in Unix milliseconds; 0 = nobody did yet.
+    pub(crate) heard_ms: u64,
     /// The lease that the store has.
     pub(crate) lease_stored_ms: u64,
 }
@@ -180,6 +182,7 @@ impl Session {
             announced: Arc::new(request.clone()),
             lease_until_ms,
             lease_stored_ms: lease_until_ms,
+            heard_ms: 0,
         }
     }
 }
@@ -361,6 +364,7 @@ impl Engine {
             > self.parts.config.sweep_ms.max(1_000)
             || now_ms < self.last_sweep_ms;
         self.last_sweep_ms = now_ms;
+        self.settle_doubts(now_ms);
         let lease_until_ms = now_ms + self.parts.config.lease_ms;
         let mut expired = Vec::new();
         for (&id, session) in &mut self.sessions {

@@ -128,7 +128,7 @@ impl Engine {
             Ok(answers) => self.permits.settled(Some(&answers)),
             Err(error) => {
                 // What is limited waits; the next try is not far.
-                tracing::warn!(error = super::batch::chain(&error), "limits are not settled");
+                planaria_store::tell("limits are not settled", &error);
                 self.permits.settled(None);
             }
         }

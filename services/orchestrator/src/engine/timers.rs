@@ -73,7 +73,7 @@ impl Engine {
         tokio::spawn(async move {
             match store.timers_before(before_ms, SCANNED_MAX).await {
                 Ok(timers) => drop(inner.send(Internal::Timers(timers))),
-                Err(error) => tracing::error!(%error, "timers cannot be read"),
+                Err(error) => planaria_store::tell("timers cannot be read", &error),
             }
         });
     }

@@ -18,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 use super::{Local, Shards};
 use crate::config::Config;
 use crate::engine::{self, Handle, Parts};
-use crate::error::chain;
 use crate::log::LogTail;
 use crate::store::{Holder, Shard, ShardRegistry, ShardRow, StoreError};
 
@@ -118,7 +117,7 @@ impl Keeper {
                 match self.first().await {
                     Ok(row) => self.launch(&row),
                     Err(error) => {
-                        tracing::error!(error = chain(&error), "no shard can be had yet");
+                        planaria_store::tell("no shard can be had yet", &error);
                         sleep(PAUSE).await;
                         continue;
                     }
@@ -246,7 +245,7 @@ impl Keeper {
     /// One look at the store: beats, learns where the others are, takes over, gives back.
     async fn look(&mut self) {
         if let Err(error) = self.try_look().await {
-            tracing::warn!(error = chain(&error), "the shards cannot be read");
+            planaria_store::tell("the shards cannot be read", &error);
         }
     }
 
@@ -326,7 +325,7 @@ impl Keeper {
         match self.registry.give_back(shard, engine.log).await {
             Ok(()) => tracing::info!(%shard, "shard given back"),
             Err(error) => {
-                tracing::warn!(error = chain(&error), %shard, "others must find it by themselves");
+                planaria_store::tell(&format!("others must find shard {shard} themselves"), &error);
             }
         }
     }

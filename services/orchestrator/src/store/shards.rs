@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::limits::LimitStore;
@@ -88,6 +89,8 @@ pub(crate) trait ShardRegistry: Send + Sync {
     async fn give_back(&self, shard: Shard, log: u64) -> Result<(), StoreError>;
     /// The store of limits, which are everybody's.
     fn limits(self: Arc<Self>) -> Arc<dyn LimitStore>;
+    /// What is wrong with the store, in words, and every change of it; nothing if it works.
+    fn trouble(&self) -> watch::Receiver<Option<String>>;
     /// The store as an engine with that log sees it: what is open in the shard, what anybody
     /// published or started.
     fn store(&self, shard: Shard, log: u64) -> Arc<dyn WorkflowStore>;

@@ -17,9 +17,13 @@ use crate::world::{World, eventually, kind, payload};
 const ONE: &str = "- a: { call: echo }";
 
 async fn pronounce_dead(world: &World, worker: &Worker) {
+    pronounce(world, worker, Signal::StreamLost).await;
+}
+
+async fn pronounce(world: &World, worker: &Worker, signal: Signal) {
     let verdict = Verdict {
         session_id: worker.session.clone(),
-        signal: Signal::StreamLost.into(),
+        signal: signal.into(),
         signal_at: Some(Timestamp { seconds: 1, nanos: 0 }),
         ..Verdict::default()
     };
@@ -49,6 +53,30 @@ async fn a_delivery_that_two_inventories_miss_is_repeated_uncharged() {
     assert_eq!(healing.signal(), Signal::LostDelivery);
     assert_eq!(world.get(&id).await.tasks[0].losses, 0, "uncharged");
     assert_eq!(worker.complete(&lost, json!(1)).await, Acceptance::Stale);
+}
+
+#[tokio::test]
+async fn a_heart_that_beats_at_another_detector_is_not_taken_for_dead() {
+    let world = World::new().await;
+    world.publish("one", ONE).await;
+    let id = world.start_workflow("one", json!({})).await;
+    let mut worker = Worker::new(&world, "w", &["echo"]).await;
+    let task = worker.next().await;
+    worker.renew(&[&task]).await.expect("renewed");
+    // The detector that it beat for before misses it.
+    pronounce(&world, &worker, Signal::HeartbeatsStopped).await;
+    worker.renew(&[&task]).await.expect("the session stands");
+    assert_eq!(worker.complete(&task, json!(1)).await, Acceptance::Accepted);
+    assert_eq!(world.output(&id).await, json!(1));
+
+    let id = world.start_workflow("one", json!({})).await;
+    let task = worker.next().await;
+    worker.renew(&[&task]).await.expect("renewed");
+    pronounce(&world, &worker, Signal::HeartbeatsStopped).await;
+    // Nobody hears of it any more.
+    let healing = world.healing(&id).await;
+    assert_eq!(healing.signal(), Signal::HeartbeatsStopped);
+    assert_eq!(world.get(&id).await.tasks[0].losses, 1);
 }
 
 #[tokio::test]

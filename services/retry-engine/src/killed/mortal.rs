@@ -93,6 +93,10 @@ impl RetryStore for Mortal {
         self.store.is_shared()
     }
 
+    fn trouble(&self) -> tokio::sync::watch::Receiver<Option<String>> {
+        self.store.trouble()
+    }
+
     async fn take(&self, tenure: Tenure<'_>) -> Result<Option<String>> {
         change!(self.take(tenure))
     }

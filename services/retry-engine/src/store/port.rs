@@ -3,6 +3,7 @@
 
 use planaria_kernel::retry::breaker::BreakerEvent;
 use planaria_proto::retry::v1::{BreakerChange, DeadLetterState, RedriveState};
+use tokio::sync::watch;
 
 use super::{IS_SHARED, Store, breakers, changes, dead_letters, redrives, retries};
 use crate::records::{DeadLetter, Fault, Filter, Group, Retry, RetryKey, Route};
@@ -16,6 +17,10 @@ type Result<T> = std::result::Result<T, sqlx::Error>;
 impl RetryStore for Store {
     fn is_shared(&self) -> bool {
         IS_SHARED
+    }
+
+    fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.store.trouble()
     }
 
     async fn take(&self, tenure: Tenure<'_>) -> Result<Option<String>> {

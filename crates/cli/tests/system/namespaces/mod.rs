@@ -245,7 +245,7 @@ async fn what_belongs_to_a_namespace_does_not_exist_for_another() {
         for name in &bank.names {
             for (ours, nobodys) in questions(&method, &bank, name) {
                 asked += 1;
-                let what = format!("{} {:?}", method.full_name(), said(&ours));
+                let what = format!("{} about {name}: {:?}", method.full_name(), said(&ours));
                 let answer = answer_to(&shop, &method, &ours).await;
                 assert_eq!(leaked(&bank, &ours, &answer), None, "{what}: {answer:?}");
                 let of_nothing = answer_to(&shop, &method, &nobodys).await;

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use planaria_store::{PostgresPlan, PostgresStore, postgres};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
+use tokio::sync::watch;
 
 use super::{PostgresWorkflowStore, SCHEMA};
 use crate::store::limits::LimitStore;
@@ -109,6 +110,10 @@ impl ShardRegistry for PostgresShardRegistry {
 
     fn limits(self: Arc<Self>) -> Arc<dyn LimitStore> {
         self
+    }
+
+    fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.store.trouble()
     }
 
     fn store(&self, shard: Shard, log: u64) -> Arc<dyn WorkflowStore> {

@@ -51,6 +51,15 @@ impl SqliteWorkflowStore {
         let (last_seq, is_known) = (AtomicU64::new(0), AtomicBool::new(true));
         Self { store, log, last_seq, is_known, current }
     }
+
+    /// What the file has said of itself is told once, and to health.
+    fn note(&self, error: &StoreError) {
+        if let StoreError::Failed(source) = error
+            && let Some(source) = source.downcast_ref()
+        {
+            self.store.met(source);
+        }
+    }
 }
 
 /// The number of a position in the store.
@@ -86,7 +95,8 @@ impl WorkflowStore for SqliteWorkflowStore {
         let last = self.log_end().await?.seq;
         // A failed commit may have been made nevertheless; the next one must ask.
         self.is_known.store(false, Ordering::Release);
-        let entries = commit::commit(&self.store, writes, self.log, last).await?;
+        let entries = commit::commit(&self.store, writes, self.log, last).await;
+        let entries = entries.inspect_err(|error| self.note(error))?;
         self.last_seq.store(last + entries.len() as u64, Ordering::Release);
         self.is_known.store(true, Ordering::Release);
         Ok(entries)

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use planaria_store::SqliteStore;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use super::{MIGRATIONS, SqliteWorkflowStore};
 use crate::store::limits::LimitStore;
@@ -117,6 +117,10 @@ impl ShardRegistry for SqliteShardRegistry {
 
     fn limits(self: Arc<Self>) -> Arc<dyn LimitStore> {
         self
+    }
+
+    fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.store.trouble()
     }
 
     fn store(&self, _shard: Shard, log: u64) -> Arc<dyn WorkflowStore> {
