@@ -25,7 +25,9 @@ impl Engine {
         outcome: Outcome,
         reply: Option<Reply<()>>,
     ) {
-        if !entry.is_current(frame, attempt, session) {
+        // A session that is over takes its attempts with it, also those that do not know it yet.
+        let is_over = !self.sessions.contains_key(&session);
+        if is_over || !entry.is_current(frame, attempt, session) {
             self.refuse_stale(id, (frame, attempt, session), reply);
             return;
         }
