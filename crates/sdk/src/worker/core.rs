@@ -85,6 +85,8 @@ impl Session {
 pub(crate) struct Ended {
     pub(crate) attempt: Arc<Attempt>,
     pub(crate) outcome: Outcome,
+    /// Whether it was sent before, without an answer.
+    pub(crate) sent: bool,
 }
 
 #[derive(Debug)]
@@ -113,7 +115,7 @@ impl Core {
     pub(crate) fn end(&self, attempt: Arc<Attempt>, outcome: Outcome) {
         if attempt.end() {
             // The receiver lives as long as the run; after that nobody wants the result.
-            let _unwanted = self.reports.send(Ended { attempt, outcome });
+            let _unwanted = self.reports.send(Ended { attempt, outcome, sent: false });
         }
     }
 
