@@ -70,8 +70,8 @@ impl LogTail {
     /// until there is something behind the position.
     ///
     /// # Errors
-    /// If the log goes on elsewhere; if the store cannot be read; if something behind the position was removed, unless the
-    /// reader takes what there is.
+    /// If the log goes on elsewhere; if the store cannot be read; if something behind the position
+    /// was removed, unless the reader takes what there is.
     pub(crate) async fn read(
         &self,
         after: Position,
