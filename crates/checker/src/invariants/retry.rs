@@ -22,8 +22,8 @@ const LOSSES_MAX: usize = 6;
 const HELD_FUNCTION: &str = "chaos-down";
 /// How many a half-open breaker lets through.
 const PROBES: usize = 5;
-/// Until every orchestrator knows of a change.
-const GATES_MS: u64 = 1_500;
+/// Until every orchestrator knows of a change, also one that has just begun.
+const GATES_MS: u64 = 2_000;
 /// They decide and tell of breakers, and obey them.
 const TELLING: [&str; 3] = ["retry-engine", "orchestrator", "postgres"];
 
@@ -65,7 +65,7 @@ fn breakers(evidence: &Evidence) -> Finding {
         };
         // Who cannot hear of it goes by what was known before.
         let beside = |fault: &Fault| !TELLING.contains(&fault.service.as_str());
-        if from_ms >= to_ms || !evidence.calm(from_ms.saturating_sub(ECHO_MS), to_ms, beside) {
+        if from_ms >= to_ms || !evidence.calm(from_ms.saturating_sub(GATES_MS), to_ms, beside) {
             continue;
         }
         let begun = evidence.ledger.iter().filter(|entry| {
