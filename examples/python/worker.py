@@ -59,7 +59,7 @@ class Worker:
         while not self.leaving.is_set():
             began = clock()
             try:
-                self.enter(self.tasks.OpenSession(self.identity, timeout=3))
+                self.enter(self.tasks.OpenSession(self.identity, timeout=3), began)
                 self.broken.wait(30)  # then anyhow, to hear of new replicas
             except grpc.RpcError as error:
                 if error.code() in NEVER:
@@ -69,12 +69,12 @@ class Worker:
             waits = pauses() if clock() > began + 1 else waits
             time.sleep(next(waits))
 
-    def enter(self, answer):
+    def enter(self, answer, asked_at):
         if self.session_id != answer.session_id:
             self.session_id, self.pulled = answer.session_id, set()
             self.output_bytes_max = answer.output_bytes_max
             self.abandon(list(self.attempts))  # they were the old session's
-            Heart(self, answer)
+            self.heart = Heart(self, answer, asked_at)
         for replica in set(answer.replicas) - self.pulled:
             self.pulled.add(replica)
             self.spawn(self.pull, replica, self.pulled)
@@ -101,6 +101,8 @@ class Worker:
 
     def execute(self, attempt):
         with self.slots:  # the engine keeps to the capacity, but abandoned functions may go on
+            if self.heart.fenced():
+                self.abandon([attempt.id])  # the mesh misses it, and hands it out again
             if not attempt.stop.is_set():
                 function = FUNCTIONS[attempt.given.function]
                 self.reports.end(attempt, attempt.execute(function, self.output_bytes_max))

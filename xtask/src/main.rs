@@ -19,7 +19,7 @@ const USAGE: &str = "cargo xtask <chore>
   demo [--exit]          builds Planaria and shows it healing; --exit: does not stay up afterwards
   compose-local [--exit] [--scale SERVICE=N]...
                          docker-compose.yml as local processes, shown healing
-  chaos [--duration 120s] [--seed S] [--tier ci|long] [--output json]
+  chaos [--duration 120s] [--seed S] [--tier ci|long|false-death] [--output json]
                          breaks a mesh of real processes, and checks what it promised
   tidy                   the rules of the house that no other tool checks
   deny                   licences, advisories and origins of the dependencies (needs cargo-deny)";

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use planaria_proto::retry::v1::DeadLetter;
+use planaria_proto::retry::v1::{BreakerChange, DeadLetter};
 use planaria_proto::types::v1::CloudEvent;
 use planaria_proto::workflow::v1::{Execution, HistoryEvent, history_event::Event};
 use prost_types::Timestamp;
@@ -36,6 +36,8 @@ pub(crate) struct Evidence {
     pub(crate) stories: BTreeMap<String, Story>,
     /// Or why they are not known.
     pub(crate) dead_letters: Result<Vec<DeadLetter>, String>,
+    /// Changes of circuit breakers, the oldest first.
+    pub(crate) breakers: Result<Vec<BreakerChange>, String>,
     pub(crate) events: Result<Vec<CloudEvent>, String>,
     pub(crate) database: Result<Database, String>,
 }
@@ -52,6 +54,7 @@ impl Evidence {
         let ids: BTreeSet<_> = promises.iter().map(|promise| promise.workflow.clone()).collect();
         let stories = public.stories(ids.into_iter().collect()).await?;
         let dead_letters = public.dead_letters().await.map_err(|error| error.to_string());
+        let breakers = public.breaker_changes().await.map_err(|error| error.to_string());
         let events = public.events().await.map_err(|error| error.to_string());
         let database = Database::read(&meta).await.map_err(|error| error.to_string());
         Ok(Self {
@@ -62,6 +65,7 @@ impl Evidence {
             promises,
             stories,
             dead_letters,
+            breakers,
             events,
             database,
         })

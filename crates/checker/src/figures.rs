@@ -5,13 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::evidence::{End, Evidence, end_of, ms};
-use crate::journal::{Entry, Outcome};
+use crate::journal::{Entry, Fault, Outcome};
 
 /// What is looked at after a fault, to see work going on.
 const AFTER_MS: u64 = 15_000;
 /// Completions in a second after PostgreSQL is back, as a share of the rate, that count as steady.
 const STEADY: f64 = 0.8;
 const STEP_MS: u64 = 100;
+/// What was broken is over, and its echo too, so long after it is back.
+const BEFORE_MS: u64 = 6_000;
+const DETECTOR: &str = "failure-detector";
+const DETECTORS: usize = 2;
+/// Without these everything goes on, if later.
+const BESIDE: [&str; 5] = [DETECTOR, "retry-engine", "notification", "monitoring", "redis"];
 
 /// The number within which so many percent lie (nearest rank).
 pub(crate) fn percentile(numbers: &mut [u64], percent: usize) -> Option<u64> {
@@ -27,8 +33,18 @@ pub(crate) struct Recovery {
     /// `kill`, `crash of itself`, `stop`, `blackhole`, `reset`.
     pub(crate) cause: String,
     pub(crate) took_ms: u64,
-    /// Nothing else was broken then.
-    pub(crate) alone: bool,
+    pub(crate) company: Company,
+    /// Nothing was broken but the worker itself and services that only make things faster.
+    pub(crate) bound: bool,
+}
+
+/// What else was broken when a worker vanished, until what it had ran elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Company {
+    Nothing,
+    /// Every failure detector, and nothing else.
+    Detectors,
+    More,
 }
 
 /// When a worker vanished: the worker, its incarnation if it is over, when, and why.
@@ -75,17 +91,38 @@ pub(crate) fn recoveries(evidence: &Evidence) -> Vec<Recovery> {
             let later = attempts.range((start.key.as_str(), start.attempt + 1)..);
             let next = later.map(|(_, (next, _))| next).find(|next| next.key == start.key);
             let Some(next) = next.filter(|next| next.at_ms >= *at_ms) else { continue };
-            let own = |fault: &crate::journal::Fault| fault.target == *worker;
-            let alone = evidence.calm(at_ms.saturating_sub(AFTER_MS), next.at_ms, own);
+            let own = |fault: &Fault| fault.target == *worker;
+            let from_ms = at_ms.saturating_sub(BEFORE_MS);
+            let calm = |allowed: &dyn Fn(&Fault) -> bool| {
+                evidence.calm(from_ms, next.at_ms, |fault| own(fault) || allowed(fault))
+            };
+            let company = if calm(&|_| false) {
+                Company::Nothing
+            } else if blind(evidence, *at_ms) && calm(&|fault| fault.service == DETECTOR) {
+                Company::Detectors
+            } else {
+                Company::More
+            };
             recoveries.push(Recovery {
                 key: start.key.clone(),
                 cause: cause.clone(),
                 took_ms: next.at_ms - at_ms,
-                alone,
+                company,
+                bound: calm(&|fault| BESIDE.contains(&fault.service.as_str())),
             });
         }
     }
     recoveries
+}
+
+/// Whether every failure detector was away.
+fn blind(evidence: &Evidence, at_ms: u64) -> bool {
+    let away = |fault: &&Fault| {
+        let over_ms = fault.back_ms.unwrap_or(fault.until_ms);
+        fault.service == DETECTOR && fault.at_ms <= at_ms && at_ms <= over_ms
+    };
+    let away = evidence.faults.iter().filter(away).map(|fault| &fault.target);
+    away.collect::<BTreeSet<_>>().len() >= DETECTORS
 }
 
 pub(crate) fn of(evidence: &Evidence) -> Value {
@@ -104,8 +141,13 @@ pub(crate) fn of(evidence: &Evidence) -> Value {
     zombies(evidence, &mut figures);
     let mut by_cause: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for recovery in recoveries(evidence) {
-        let alone = if recovery.alone { ", alone" } else { ", among others" };
-        by_cause.entry(format!("{}{alone}", recovery.cause)).or_default().push(recovery.took_ms);
+        let company = match recovery.company {
+            Company::Nothing => "alone",
+            Company::Detectors => "no failure detector",
+            Company::More => "among others",
+        };
+        let cause = format!("{}, {company}", recovery.cause);
+        by_cause.entry(cause).or_default().push(recovery.took_ms);
     }
     for (cause, times) in by_cause {
         figures[format!("worker {cause}: runs elsewhere, ms")] = summary(times);
@@ -225,7 +267,7 @@ fn decisions(evidence: &Evidence) -> Vec<u64> {
     for kill in kills {
         let window = kill.at_ms..kill.at_ms + WINDOW_MS;
         let alone =
-            evidence.calm(kill.at_ms.saturating_sub(AFTER_MS), kill.at_ms + WINDOW_MS, |f| {
+            evidence.calm(kill.at_ms.saturating_sub(BEFORE_MS), kill.at_ms + WINDOW_MS, |f| {
                 f.at_ms == kill.at_ms
             });
         let finishes = evidence.ledger.iter().filter(|entry| entry.what == "finish");

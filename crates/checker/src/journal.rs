@@ -39,7 +39,7 @@ pub(crate) struct Call {
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) at_ms: u64,
-    /// `start`, `finish` or `fail`.
+    /// `start`, `finish`, `fail`, or `again`: the result was reported once more.
     pub(crate) what: String,
     pub(crate) worker: String,
     pub(crate) incarnation: String,
@@ -47,6 +47,10 @@ pub(crate) struct Entry {
     pub(crate) task: String,
     pub(crate) key: String,
     pub(crate) attempt: u32,
+    /// What the engine said to a result that was reported again.
+    pub(crate) acceptance: String,
+    /// It was handed back: no result.
+    pub(crate) released: bool,
 }
 
 /// Something that was broken.
@@ -55,6 +59,8 @@ pub(crate) struct Fault {
     pub(crate) kind: String,
     pub(crate) target: String,
     pub(crate) service: String,
+    /// The process that a signal was sent to.
+    pub(crate) pid: Option<u64>,
     pub(crate) at_ms: u64,
     pub(crate) until_ms: u64,
     /// When the target was back.
@@ -134,6 +140,8 @@ pub(crate) fn ledger(folder: &Path) -> Result<Vec<Entry>, Error> {
                 task: text(&line, "task"),
                 key: text(&line, "key"),
                 attempt: u32::try_from(line["attempt"].as_u64().unwrap_or_default())?,
+                acceptance: text(&line, "acceptance"),
+                released: line["released"] == true,
             });
         }
     }
@@ -149,6 +157,7 @@ pub(crate) fn faults(path: &Path) -> Result<Vec<Fault>, Error> {
             kind: text(&line, "kind"),
             target: text(&line, "target"),
             service: text(&line, "service"),
+            pid: line["pid"].as_u64(),
             at_ms: line["at_ms"].as_u64().unwrap_or_default(),
             until_ms: line["until_ms"].as_u64().unwrap_or_default(),
             back_ms: line["back_ms"].as_u64(),

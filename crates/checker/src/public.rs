@@ -7,7 +7,9 @@ use futures_util::StreamExt;
 use planaria_proto::notification::v1::SubscribeRequest;
 use planaria_proto::notification::v1::notification_service_client::NotificationServiceClient;
 use planaria_proto::retry::v1::retry_service_client::RetryServiceClient;
-use planaria_proto::retry::v1::{DeadLetter, ListDeadLettersRequest};
+use planaria_proto::retry::v1::{
+    BreakerChange, DeadLetter, ListBreakerChangesRequest, ListDeadLettersRequest,
+};
 use planaria_proto::types::v1::CloudEvent;
 use planaria_proto::workflow::v1::workflow_service_client::WorkflowServiceClient;
 use planaria_proto::workflow::v1::{GetHistoryRequest, GetWorkflowRequest, HistoryEvent, Workflow};
@@ -108,6 +110,18 @@ impl Public {
                 return Ok(all);
             }
         }
+    }
+
+    /// The last changes of circuit breakers, the oldest first.
+    pub(crate) async fn breaker_changes(&self) -> Result<Vec<BreakerChange>, Error> {
+        let list = async || {
+            let mut client = RetryServiceClient::new(self.channel.clone());
+            let request = ListBreakerChangesRequest { page_size: PAGE, ..Default::default() };
+            client.list_breaker_changes(request).await
+        };
+        let mut changes = tried(list).await?.into_inner().changes;
+        changes.reverse();
+        Ok(changes)
     }
 
     /// Every event that is kept, from the oldest, in the order of their delivery.

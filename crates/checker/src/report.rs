@@ -100,6 +100,7 @@ fn targets(figures: &Value) -> Value {
         most("worker abort, alone: runs elsewhere, ms", "p99", 1_000),
         most("worker stop, alone: runs elsewhere, ms", "p99", 4_000),
         most("worker blackhole, alone: runs elsewhere, ms", "p99", 4_000),
+        most("worker kill, no failure detector: runs elsewhere, ms", "max", 11_000),
         most("orchestrator kill: results committed, ms", "p99", 3_000),
         most("postgres back: steady after, ms", "max", 5_000),
     ])

@@ -172,8 +172,41 @@ async fn a_worker_that_cannot_renew_stops_its_functions_before_the_lease_ends() 
     engine.change(|state| state.renew = true);
     gate.add_permits(2);
     let next = engine.assign("wait", "null").await;
+    engine.insist(&next).await;
     engine.output(&next).await;
     assert!(engine.state().results.iter().all(|result| result.token != id.as_bytes()));
+}
+
+#[tokio::test]
+async fn nothing_begins_when_the_lease_is_nearly_over() {
+    let engine = Engine::start();
+    engine.change(|state| {
+        state.renew = false;
+        state.refuse_renewals = true;
+        state.lease = Duration::from_secs(3);
+    });
+    // Functions that are slow to stop keep their slots: what comes after them waits.
+    let builder = builder(&engine).capacity(2).cancel_grace(Duration::from_secs(60));
+    let (builder, gate, begun) = gated(builder);
+    let _worker = run(builder);
+    for _ in 0..2 {
+        engine.assign("wait", "null").await;
+    }
+    engine.until("both in a beat", |state| has_attempts(state, 2)).await;
+    engine.until("an empty inventory", |state| has_attempts(state, 0)).await;
+    let waiting = engine.assign("wait", "null").await;
+    engine.until("the next in a beat", |state| has_attempts(state, 1)).await;
+    // Now there is a slot for it, and no lease.
+    gate.add_permits(1);
+    engine.until("it is forgotten", |state| has_attempts(state, 0)).await;
+    assert_eq!(begun.load(Ordering::SeqCst), 2);
+    // Renewed, the same attempt is handed out again, as by the engine that misses it.
+    engine.change(|state| state.renew = true);
+    gate.add_permits(2);
+    engine.insist(&waiting).await;
+    engine.output(&waiting).await;
+    assert_eq!(begun.load(Ordering::SeqCst), 3);
+    assert_eq!(engine.state().results.len(), 1, "what was stopped has no result");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -183,7 +183,7 @@ pub struct UpstreamLimits {
     pub connect_ms_max: u64,
     /// Addresses older than this are read from the directory again.
     pub directory_refresh_ms: u64,
-    /// An address that could not be reached is tried last for this long.
+    /// An address that could not be reached, or could not answer, is tried last for this long.
     pub pass_over_ms: u64,
     /// A connection for streams outlives its client's connection by this, so that the resets of
     /// the streams arrive before it ends.

@@ -21,6 +21,10 @@ use crate::routes::Method;
 
 /// Names the replica that a call should reach.
 const REPLICA: &str = "planaria-replica";
+/// What a call that has no answer but its end says of it.
+const STATUS: &str = "grpc-status";
+/// `Code::Unavailable`, as it travels.
+const UNAVAILABLE: &str = "14";
 /// Tells a service that the loss of its connection is a gateway's, not its caller's.
 const HOP: &str = "planaria-hop";
 /// Metadata with this prefix is the mesh's own.
@@ -51,7 +55,7 @@ pub(crate) async fn forward(
     parts.headers.insert(HOP, HeaderValue::from_static("gateway"));
     caller.sign(&mut parts.headers);
     let preferred = replica.as_ref().and_then(|value| value.to_str().ok());
-    let call = gateway.upstreams.open(method, client, preferred).await?;
+    let (call, replica) = gateway.upstreams.open(method, client, preferred).await?;
 
     let service = call.service;
     let whole = inflow.ended();
@@ -69,6 +73,10 @@ pub(crate) async fn forward(
     }
     let response = answer(head, &mut pump, &mut origin).await?;
     let (head, body) = response.into_parts();
+    if head.headers.get(STATUS).is_some_and(|status| status == UNAVAILABLE) {
+        // Cut off from what it stands on, or leaving: a next try is better off elsewhere.
+        gateway.upstreams.pass_over(&replica);
+    }
     origin.counted.answered(&head.headers);
     let answer = Answer { body, pump, origin, state: State::Data, _place: place };
     let mut response = Response::new(Body::Upstream(answer));

@@ -6,7 +6,7 @@ mod mesh;
 use std::time::{Duration, Instant};
 
 use mesh::*;
-use planaria_gateway::Config;
+use planaria_gateway::{Config, UpstreamLimits};
 use planaria_proto::failure_detector::v1::{
     HeartbeatRequest, failure_detector_service_client as failure_detector_client,
 };
@@ -172,6 +172,29 @@ async fn another_replica_is_tried_when_one_cannot_be_reached() {
         assert_eq!(report.into_inner().verdicts[0].detail, "second");
     }
     drop(second);
+}
+
+#[tokio::test]
+async fn a_replica_that_cannot_answer_is_passed_over_for_a_while() {
+    let replicas = [orchestrator(CUT_OFF).await, orchestrator("second").await];
+    let upstreams = [0, 1].map(|at| ("orchestrator", replicas[at].address));
+    let config = Config {
+        upstream: UpstreamLimits { pass_over_ms: 60_000, ..UpstreamLimits::default() },
+        ..Config::default()
+    };
+    let gateway = gateway(config, &upstreams).await;
+    let mut client = TaskServiceClient::new(connect(&gateway.uri()).await);
+    let mut failures = 0;
+    for _ in 0..10 {
+        match soon(client.report_results(ReportResultsRequest::default())).await {
+            Ok(report) => assert_eq!(report.into_inner().verdicts[0].detail, "second"),
+            Err(status) => {
+                assert_eq!(status.code(), Code::Unavailable);
+                failures += 1;
+            }
+        }
+    }
+    assert_eq!(failures, 1, "it is not asked again");
 }
 
 #[tokio::test]

@@ -22,8 +22,11 @@ pub struct Config {
     pub reconcile_ms: u64,
     /// A retry that nobody decided is queued that long after its latest start.
     pub retry_grace_ms: u64,
-    /// Losses on two or more workers after which a task is quarantined.
+    /// Losses on two or more workers after which a task is quarantined, if it was alone on its
+    /// worker the last time.
     pub losses_max: u32,
+    /// The same if it had company on its worker, or may have had.
+    pub losses_company_max: u32,
     /// Losses after which a task is quarantined even if one worker had them all.
     pub losses_alone_max: u32,
     /// A task counts as if it had waited so much longer for each step of its priority: one of a
@@ -85,6 +88,7 @@ impl Default for Config {
             reconcile_ms: 1_000,
             retry_grace_ms: 5_000,
             losses_max: 3,
+            losses_company_max: 10,
             losses_alone_max: 6,
             ageing_step_ms: 10_000,
             settle_ms: 200,

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::store::{LogEntry, Position, WorkflowStore};
@@ -14,6 +15,8 @@ pub(crate) struct LogTail {
     store: Arc<dyn WorkflowStore>,
     recent: Arc<Mutex<VecDeque<Arc<LogEntry>>>>,
     last: Arc<watch::Sender<Position>>,
+    /// Cancelled when the shard is not this process's any more.
+    gone: CancellationToken,
     entries_max: usize,
 }
 
@@ -25,7 +28,8 @@ impl LogTail {
     #[must_use]
     pub(crate) fn new(store: Arc<dyn WorkflowStore>, entries_max: usize) -> Self {
         let (last, _) = watch::channel(Position { log: store.log(), seq: 0 });
-        Self { store, recent: Arc::default(), last: Arc::new(last), entries_max }
+        let (recent, gone) = (Arc::default(), CancellationToken::new());
+        Self { store, recent, last: Arc::new(last), gone, entries_max }
     }
 
     /// Entries were committed.
@@ -51,6 +55,11 @@ impl LogTail {
         });
     }
 
+    /// The log goes on elsewhere: readers are told, also those that wait for what is next.
+    pub(crate) fn close(&self) {
+        self.gone.cancel();
+    }
+
     /// The last position committed.
     #[must_use]
     pub(crate) fn last(&self) -> Position {
@@ -61,8 +70,8 @@ impl LogTail {
     /// until there is something behind the position.
     ///
     /// # Errors
-    /// If the store cannot be read; if something behind the position was removed, unless the
-    /// reader takes what there is.
+    /// If the log goes on elsewhere; if the store cannot be read; if something behind the position
+    /// was removed, unless the reader takes what there is.
     pub(crate) async fn read(
         &self,
         after: Position,
@@ -85,8 +94,11 @@ impl LogTail {
                     return Ok((entries.into_iter().map(Arc::new).collect(), position));
                 }
             }
-            if last.changed().await.is_err() {
-                std::future::pending::<()>().await;
+            tokio::select! {
+                biased;
+                () = self.gone.cancelled() => return Err(Error::Moving),
+                // Its sender is in here.
+                _ = last.changed() => {}
             }
         }
     }

@@ -8,9 +8,10 @@ use planaria_proto::workflow::v1::task_started::Detail;
 use serde_json::Value;
 
 use super::history::word;
+use super::retry::is_held;
 use crate::evidence::{Evidence, ms};
 use crate::figures;
-use crate::journal::Fault;
+use crate::journal::{Call, Fault, Outcome};
 use crate::report::Finding;
 
 /// The lease, a sweep, and what a busy machine adds.
@@ -19,9 +20,11 @@ const LEASE_MS: u64 = 11_000;
 const ECHO_MS: u64 = 20_000;
 const LATE_MS: u64 = 250;
 const STRANDED_MS: u64 = 1_000;
+/// Everybody is back at PostgreSQL so long after it accepts.
+const BACK_MS: u64 = 5_000;
+const OUTAGE_MS_MIN: u64 = 500;
 
 pub(super) fn all(evidence: &Evidence) -> Vec<Finding> {
-    let overload = "no outage of this tier is long enough to leave a backlog";
     vec![
         recoveries(evidence),
         outcomes(evidence),
@@ -29,14 +32,14 @@ pub(super) fn all(evidence: &Evidence) -> Vec<Finding> {
         timers(evidence),
         false_deaths(evidence),
         stranded(evidence),
-        Finding::skipped("17", "a backlog drains as fast as it grew", overload),
+        backlogs(evidence),
     ]
 }
 
 fn recoveries(evidence: &Evidence) -> Finding {
     let name = "what a lost worker had runs elsewhere within the lease (11 s)";
     let mut finding = Finding::new("11", name);
-    for recovery in figures::recoveries(evidence).iter().filter(|recovery| recovery.alone) {
+    for recovery in figures::recoveries(evidence).iter().filter(|recovery| recovery.bound) {
         finding.check(recovery.took_ms <= LEASE_MS, || {
             format!("{} after {}: {} ms", recovery.key, recovery.cause, recovery.took_ms)
         });
@@ -179,8 +182,9 @@ fn stranded(evidence: &Evidence) -> Finding {
         for event in &story.history {
             let Some(Event::TaskStarted(started)) = event.event.as_ref() else { continue };
             let begun = first.get(&(id.as_str(), started.task.as_str()));
-            let (true, Some(begun_ms)) = (matches!(started.detail, Some(Detail::Call(_))), begun)
-            else {
+            // Its breaker may hold it back.
+            let waits = !matches!(started.detail, Some(Detail::Call(_))) || is_held(&started.task);
+            let (false, Some(begun_ms)) = (waits, begun) else {
                 continue;
             };
             let at_ms = ms(event.at.as_ref());
@@ -194,6 +198,37 @@ fn stranded(evidence: &Evidence) -> Finding {
             finding.check(true, String::new);
         }
         finding.check(waited_ms <= STRANDED_MS, || format!("p99 in calm is {waited_ms} ms"));
+    }
+    finding
+}
+
+/// Starts that PostgreSQL's absence held up: those that were waiting when it came back, or came in
+/// the seconds after, are answered as fast as it took it to leave and come back.
+fn backlogs(evidence: &Evidence) -> Finding {
+    let name = "starts that an outage of PostgreSQL held up are answered within its length and 5 s";
+    let mut finding = Finding::new("17", name);
+    let answered = |call: &&Call| call.call == "start" && call.outcome == Outcome::Ok;
+    let starts: Vec<_> = evidence.calls.iter().filter(answered).collect();
+    for fault in evidence.faults.iter().filter(|fault| fault.service == "postgres") {
+        let Some(back_ms) = fault.back_ms else { continue };
+        let length_ms = back_ms.saturating_sub(fault.at_ms);
+        let limit_ms = back_ms + length_ms + BACK_MS;
+        let beside = |other: &Fault| {
+            other.service == "postgres" && other.at_ms == fault.at_ms
+                || !["postgres", "orchestrator", "gateway"].contains(&other.service.as_str())
+        };
+        if length_ms < OUTAGE_MS_MIN || !evidence.calm(fault.at_ms, limit_ms, beside) {
+            continue;
+        }
+        let held = starts.iter().filter(|start| {
+            start.at_ms >= fault.at_ms && start.at_ms <= back_ms && start.answered_ms > back_ms
+        });
+        for start in held {
+            finding.check(start.answered_ms <= limit_ms, || {
+                let late_ms = start.answered_ms - back_ms;
+                format!("{} after an outage of {length_ms} ms: {late_ms} ms", start.workflow)
+            });
+        }
     }
     finding
 }

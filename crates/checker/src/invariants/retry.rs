@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use planaria_proto::retry::v1::{BreakerChange, BreakerPhase};
 use planaria_proto::workflow::v1::history_event::Event;
 
 use crate::evidence::{Evidence, ms};
-use crate::journal::Entry;
+use crate::journal::{Entry, Fault};
 use crate::report::Finding;
 
 /// What a hand-over and a busy machine may add to a delay.
@@ -17,16 +18,66 @@ const SHARE: f64 = 0.2;
 const FLOOR: f64 = 110.0;
 const LOSSES_MIN: usize = 3;
 const LOSSES_MAX: usize = 6;
+/// The function whose far side is away.
+const HELD_FUNCTION: &str = "chaos-down";
+/// How many a half-open breaker lets through.
+const PROBES: usize = 5;
+/// Until every orchestrator knows of a change, also one that has just begun.
+const GATES_MS: u64 = 2_000;
+/// They decide and tell of breakers, and obey them.
+const TELLING: [&str; 3] = ["retry-engine", "orchestrator", "postgres"];
 
 pub(super) fn all(evidence: &Evidence) -> Vec<Finding> {
-    let breaker = "no function of this load fails so often that its breaker opens";
     vec![
         delays(evidence),
         charged(evidence),
         budgets(evidence),
-        Finding::skipped("26", "an open breaker lets only probes through", breaker),
+        breakers(evidence),
         poison(evidence),
     ]
+}
+
+/// Whether a task is of the function whose far side is away for a while: its breaker opens.
+pub(super) fn is_held(task: &str) -> bool {
+    task.ends_with("/down")
+}
+
+/// While a breaker is open none of its tasks begins, while it is half open as many as it probes.
+fn breakers(evidence: &Evidence) -> Finding {
+    let name = "an open breaker lets nothing through, a half-open one its probes";
+    let changes = match &evidence.breakers {
+        Ok(changes) => changes,
+        Err(error) => return Finding::skipped("26", name, error),
+    };
+    let mut finding = Finding::new("26", name);
+    let of_load = |change: &&BreakerChange| {
+        change.key.as_ref().is_some_and(|key| key.function.starts_with(HELD_FUNCTION))
+    };
+    let changes: Vec<_> = changes.iter().filter(of_load).collect();
+    for (place, change) in changes.iter().enumerate() {
+        let from_ms = ms(change.at.as_ref()) + GATES_MS;
+        let next = changes.get(place + 1).map_or(u64::MAX, |next| ms(next.at.as_ref()));
+        let (limit, to_ms) = match change.to() {
+            // Without a retry engine its word holds for its time, and no longer.
+            BreakerPhase::Open => (0, next.min(ms(change.until.as_ref()))),
+            BreakerPhase::HalfOpen => (PROBES, next),
+            _ => continue,
+        };
+        // Who cannot hear of it goes by what was known before.
+        let beside = |fault: &Fault| !TELLING.contains(&fault.service.as_str());
+        if from_ms >= to_ms || !evidence.calm(from_ms.saturating_sub(GATES_MS), to_ms, beside) {
+            continue;
+        }
+        let begun = evidence.ledger.iter().filter(|entry| {
+            entry.what == "start" && is_held(&entry.task) && (from_ms..to_ms).contains(&entry.at_ms)
+        });
+        // What was lost with its worker was let through before.
+        let begun: BTreeSet<_> = begun.map(|entry| &entry.key).collect();
+        finding.check(begun.len() <= limit, || {
+            format!("{} began while the breaker was {}", begun.len(), change.to().as_str_name())
+        });
+    }
+    finding
 }
 
 /// When attempts of a key began.
@@ -51,6 +102,9 @@ fn delays(evidence: &Evidence) -> Finding {
                 }
                 Some(Event::AttemptFailed(failed)) => {
                     let Some(task) = tasks.get(&failed.frame) else { continue };
+                    if is_held(task) {
+                        continue;
+                    }
                     let (Some(execution), Some(policy)) = (&failed.execution, &failed.policy)
                     else {
                         continue;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use planaria_proto::retry::v1::{BreakerChange, BreakerKey, BreakerPhase};
 use planaria_proto::types::v1::{Payload, Phase};
 use planaria_proto::workflow::v1::history_event::Event;
 use planaria_proto::workflow::v1::task_started::{Call as CallDetail, Detail, Wait};
@@ -40,6 +41,8 @@ fn entry(at_ms: u64, what: &str, worker: &str, attempt: u32) -> Entry {
         task: "/do/0/first".into(),
         key: "key-of-first".into(),
         attempt,
+        acceptance: String::new(),
+        released: false,
     }
 }
 
@@ -120,6 +123,7 @@ fn sound() -> Evidence {
         kind: "kill".into(),
         target: "worker-1".into(),
         service: "worker".into(),
+        pid: Some(7),
         at_ms: 100_350,
         until_ms: 100_380,
         back_ms: Some(100_380),
@@ -149,6 +153,7 @@ fn sound() -> Evidence {
         faults: vec![kill],
         stories: BTreeMap::from([(ID.to_owned(), story(events()))]),
         dead_letters: Ok(Vec::new()),
+        breakers: Ok(Vec::new()),
         events: Err("there is no reader in this run".into()),
         database: Ok(Database {
             workflows: BTreeMap::from([("1-1".into(), vec![ID.to_owned()])]),
@@ -195,7 +200,7 @@ fn with(evidence: &mut Evidence, change: impl FnOnce(&mut Vec<(i64, Event)>)) {
 
 #[test]
 fn every_broken_promise_is_found() {
-    let cases: [Case; 20] = [
+    let cases: [Case; 24] = [
         ("1", |e| e.stories.clear()),
         ("1", |e| {
             let again = Promise { workflow: "0198-b".into(), ..e.promises[0].clone() };
@@ -213,7 +218,10 @@ fn every_broken_promise_is_found() {
                 }
             });
         }),
+        ("7", |e| e.ledger.push(again(3, "ACCEPTANCE_STALE"))),
+        ("7", |e| e.ledger.push(again(2, "ACCEPTANCE_ACCEPTED"))),
         ("8", |e| e.ledger.push(entry(100_460, "start", "worker-3", 3))),
+        ("8", |e| e.ledger[2].at_ms = 100_470),
         ("9", |e| with(e, |events| events.insert(5, events[4].clone()))),
         ("10", |e| e.ledger[3].key = "another".into()),
         ("11", |e| {
@@ -224,6 +232,10 @@ fn every_broken_promise_is_found() {
         ("13", |e| e.database.as_mut().unwrap().open_timers = 1),
         ("14", |e| with(e, |events| events[6].0 = 100_990)),
         ("15", |e| e.faults[0].target = "worker-2".into()),
+        ("17", |e| {
+            e.calls[0].answered_ms = 112_000;
+            e.faults.push(outage());
+        }),
         ("18", |e| e.stories.get_mut(ID).unwrap().history[3].seq = 5),
         ("19", |e| e.stories.get_mut(ID).unwrap().workflow.set_phase(Phase::Faulted)),
         ("20", |e| with(e, |events| events.push(events[8].clone()))),
@@ -242,4 +254,105 @@ fn every_broken_promise_is_found() {
         let broken = broken(&evidence);
         assert!(broken.iter().any(|found| found == number), "{number} is not in {broken:?}");
     }
+}
+
+/// The result of an attempt, reported again.
+fn again(attempt: u32, acceptance: &str) -> Entry {
+    let entry = entry(100_600, "again", "worker-2", attempt);
+    Entry { acceptance: acceptance.into(), ..entry }
+}
+
+/// PostgreSQL was away for a second when the start was asked for.
+fn outage() -> Fault {
+    Fault {
+        kind: "crash".into(),
+        target: "postgres".into(),
+        service: "postgres".into(),
+        pid: None,
+        at_ms: 99_800,
+        until_ms: 100_800,
+        back_ms: Some(100_800),
+        bitten: true,
+        skipped: false,
+        how: String::new(),
+    }
+}
+
+#[test]
+fn what_is_repeated_and_answered_the_same_holds() {
+    let mut evidence = sound();
+    evidence.ledger.push(again(3, "ACCEPTANCE_ACCEPTED"));
+    evidence.ledger.push(again(2, "ACCEPTANCE_STALE"));
+    assert!(broken(&evidence).is_empty());
+}
+
+/// The second attempt of the sound run begins after the third: it waited while somebody was
+/// stopped.
+fn woken(kind: &str, target: &str, pid: u64, at_ms: u64) -> Evidence {
+    let mut evidence = sound();
+    evidence.meta["gateway_of"] = json!({ "worker-1": "gateway-1" });
+    evidence.ledger[2].at_ms = 100_470;
+    let (kind, target, pid) = (kind.into(), target.into(), Some(pid));
+    let back_ms = Some(100_465);
+    let fault = Fault { kind, target, pid, at_ms, until_ms: 100_465, back_ms, ..outage() };
+    evidence.faults.push(fault);
+    evidence
+}
+
+#[test]
+fn an_attempt_that_was_held_back_may_begin_late_and_must_not_count() {
+    for (kind, target, pid) in
+        [("stop", "worker-1", 7), ("blackhole", "worker-1", 0), ("stop", "gateway-1", 8)]
+    {
+        let held = woken(kind, target, pid, 100_400);
+        assert!(!broken(&held).contains(&"8".to_owned()), "{kind} {target}");
+    }
+    for (evidence, why) in [
+        (woken("stop", "worker-1", 8, 100_400), "it was another process"),
+        (woken("stop", "worker-2", 7, 100_400), "it was another worker"),
+        (woken("stop", "gateway-2", 8, 100_400), "it was another gateway"),
+        (woken("kill", "worker-1", 7, 100_400), "it was not stopped"),
+        (woken("stop", "worker-1", 7, 100_455), "the newer one had begun before"),
+    ] {
+        assert!(broken(&evidence).contains(&"8".to_owned()), "{why}");
+    }
+    let mut counts = woken("stop", "worker-1", 7, 100_400);
+    with(&mut counts, |events| {
+        if let Event::TaskCompleted(completed) = &mut events[4].1 {
+            completed.execution = execution(2, "worker-1");
+        }
+    });
+    assert!(broken(&counts).contains(&"8".to_owned()), "it counts");
+    let mut twice = woken("stop", "worker-1", 7, 100_400);
+    twice.ledger.push(entry(100_468, "start", "worker-1", 2));
+    assert!(broken(&twice).contains(&"8".to_owned()), "a number is used once");
+}
+
+#[test]
+fn an_open_breaker_that_lets_something_through_is_found() {
+    let change = |at_ms: i64, to: BreakerPhase| BreakerChange {
+        key: Some(BreakerKey { function: "chaos-down".into(), ..Default::default() }),
+        to: to.into(),
+        at: at(at_ms),
+        until: at(140_000),
+        ..Default::default()
+    };
+    let begins = |at_ms: u64, key: &str| {
+        let entry = entry(at_ms, "start", "worker-1", 1);
+        Entry { task: format!("/do/{key}/down"), key: key.into(), ..entry }
+    };
+    let mut evidence = sound();
+    evidence.breakers =
+        Ok(vec![change(125_000, BreakerPhase::Open), change(140_000, BreakerPhase::HalfOpen)]);
+    // Before everybody knows, and as many as are probed.
+    evidence.ledger.push(begins(125_500, "early"));
+    for key in ["a", "b", "c", "d", "e"] {
+        evidence.ledger.push(begins(142_000, key));
+    }
+    assert!(!broken(&evidence).contains(&"26".to_owned()));
+    evidence.ledger.push(begins(143_000, "f"));
+    assert!(broken(&evidence).contains(&"26".to_owned()), "six probes");
+    evidence.ledger.pop();
+    evidence.ledger.push(begins(130_000, "f"));
+    assert!(broken(&evidence).contains(&"26".to_owned()), "it was open");
 }

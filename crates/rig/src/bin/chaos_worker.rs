@@ -7,7 +7,12 @@ use std::time::{Duration, Instant};
 use planaria_rig::journal::{Journal, now_ms};
 use planaria_sdk::{Context, RetryPolicy, TaskError, Worker};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Map, Value, json};
+use tracing::field::{Field, Visit};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::{Context as Layered, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 const CAPACITY: u32 = 64;
 /// So many of a hundred attempts of the flaky function fail.
@@ -19,6 +24,9 @@ struct Arguments {
     n: i64,
     #[serde(default)]
     ms: u64,
+    /// The far side is away until then.
+    #[serde(default)]
+    until_ms: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -38,19 +46,23 @@ struct Ledger {
 }
 
 impl Ledger {
+    fn fill(&self, what: &str, mut line: Value) -> Value {
+        line["at_ms"] = now_ms().into();
+        line["mono_us"] = u64::try_from(self.born.elapsed().as_micros()).unwrap_or(u64::MAX).into();
+        line["what"] = what.into();
+        line["worker"] = self.worker.as_str().into();
+        line["incarnation"] = self.incarnation.as_str().into();
+        line
+    }
+
     async fn line(&self, what: &str, context: &Context) {
-        let line = json!({
-            "at_ms": now_ms(),
-            "mono_us": u64::try_from(self.born.elapsed().as_micros()).unwrap_or(u64::MAX),
-            "what": what,
-            "worker": self.worker,
-            "incarnation": self.incarnation,
+        let about = json!({
             "workflow": context.workflow_id(),
             "task": context.task(),
             "key": context.idempotency_key(),
             "attempt": context.attempt(),
         });
-        self.journal.write(&line).await;
+        self.journal.write(&self.fill(what, about)).await;
     }
 
     fn by(&self, context: &Context) -> String {
@@ -86,10 +98,56 @@ impl Ledger {
         Ok(Output { n: arguments.n + 1, by: self.by(&context) })
     }
 
+    /// What it calls is away for a while, for everybody.
+    async fn down(self, context: Context, arguments: Arguments) -> Result<Output, TaskError> {
+        self.line("start", &context).await;
+        if now_ms() < arguments.until_ms {
+            self.line("fail", &context).await;
+            return Err(TaskError::retryable("the far side is away"));
+        }
+        self.line("finish", &context).await;
+        Ok(Output { n: arguments.n + 1, by: self.by(&context) })
+    }
+
     /// Takes its worker with it.
     async fn poison(self, context: Context, _: Arguments) -> Result<Output, TaskError> {
         self.line("start", &context).await;
         std::process::abort();
+    }
+}
+
+/// Writes into the ledger what the engine says to results that are reported again.
+struct Repetitions(Ledger);
+
+impl<S: tracing::Subscriber> Layer<S> for Repetitions {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Layered<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        if fields.0.get("message").is_some_and(|message| message == "reported again") {
+            self.0.journal.tell(&self.0.fill("again", Value::Object(fields.0)));
+        }
+    }
+}
+
+/// The fields of an event, as they are in the ledger.
+#[derive(Default)]
+struct Fields(Map<String, Value>);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        self.0.insert(field.name().to_owned(), format!("{value:?}").into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.0.insert(field.name().to_owned(), value.into());
     }
 }
 
@@ -123,7 +181,9 @@ async fn run(
     let incarnation = std::process::id().to_string();
     let journal = Journal::open(&folder.join(format!("{id}.{incarnation}.jsonl")))?;
     let ledger = Ledger { journal, born: Instant::now(), worker: id.to_owned(), incarnation };
-    let [step, flaky, hang, poison] = std::array::from_fn(|_| ledger.clone());
+    let reports = Targets::new().with_target("planaria_sdk", LevelFilter::DEBUG);
+    tracing_subscriber::registry().with(Repetitions(ledger.clone()).with_filter(reports)).init();
+    let [step, flaky, hang, down, poison] = std::array::from_fn(|_| ledger.clone());
     let quick = RetryPolicy {
         delay: Duration::from_millis(200),
         factor: 2.0,
@@ -137,7 +197,9 @@ async fn run(
         .function("chaos-flaky", VERSION, move |c, a| flaky.clone().flaky(c, a))
         .function("chaos-hang", VERSION, move |c, a| hang.clone().hang(c, a))
         .function("chaos-poison", VERSION, move |c, a| poison.clone().poison(c, a))
-        .retry_policy("chaos-flaky", quick);
+        .function("chaos-down", VERSION, move |c, a| down.clone().down(c, a))
+        .retry_policy("chaos-flaky", quick)
+        .retry_policy("chaos-down", quick);
     if !key.is_empty() {
         worker = worker.api_key(key);
     }

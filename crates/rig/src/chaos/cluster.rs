@@ -63,6 +63,8 @@ pub(super) struct Cluster {
     pub(super) redis: Option<Redis>,
     /// Where clients go.
     pub(super) gateways: Vec<String>,
+    /// The gateway that each worker comes through.
+    pub(super) gateway_of: BTreeMap<String, String>,
     folder: PathBuf,
 }
 
@@ -118,6 +120,7 @@ impl Cluster {
             postgres: postgres.clone(),
             redis: redis.clone(),
             gateways: Vec::new(),
+            gateway_of: BTreeMap::new(),
             folder: folder.to_owned(),
         };
         cluster.services(&ground).await?;
@@ -173,6 +176,7 @@ impl Cluster {
             let (front, back) = (ground.at(third, worker, port), ground.at(1, gateway, port));
             let link = Link::open(front, back).await?;
             let name = format!("worker-{worker}");
+            self.gateway_of.insert(name.clone(), format!("gateway-{gateway}"));
             let spec = Spec {
                 program: ground.settings.worker.clone(),
                 arguments: vec![

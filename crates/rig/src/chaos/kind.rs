@@ -8,7 +8,7 @@ pub(super) const NAMESPACE: &str = "chaos";
 /// The type of the event that workflows of the kind `signal` wait for.
 pub(super) const SIGNAL: &str = "chaos.signal";
 
-/// A kind of workflow. Inputs have a number `n` and a pause `ms`.
+/// A kind of workflow. Inputs have a number `n`, a pause `ms`, and until when `chaos-down` fails.
 #[derive(Debug)]
 pub(super) struct Kind {
     pub(super) name: &'static str,
@@ -22,10 +22,10 @@ pub(super) struct Kind {
 const STEP: &str = "call: chaos-step, with: { n: '${ .n }', ms: '${ $workflow.input.ms }' }";
 
 /// All kinds; the share of the first is what the others leave.
-pub(super) const KINDS: [Kind; 8] = [
+pub(super) const KINDS: [Kind; 9] = [
     Kind {
         name: "linear",
-        permille: 385,
+        permille: 365,
         tasks: "
   - first: { STEP }
   - second: { STEP }
@@ -86,6 +86,14 @@ pub(super) const KINDS: [Kind; 8] = [
         expected: |_| ("cancelled", None),
     },
     Kind {
+        name: "down",
+        permille: 20,
+        tasks: "
+  - down: { call: chaos-down, with: { n: '${ .n }', until_ms: '${ $workflow.input.until_ms }' } }
+",
+        expected: |n| ("completed", Some(json!(n + 1))),
+    },
+    Kind {
         name: "poison",
         permille: 10,
         tasks: "
@@ -123,7 +131,7 @@ impl Kind {
         let mut drawn = random.u16(..KINDS.iter().map(|kind| kind.permille).sum::<u16>());
         for kind in &KINDS {
             if drawn < kind.permille {
-                let misbehaves = matches!(kind.name, "poison" | "hang");
+                let misbehaves = matches!(kind.name, "down" | "poison" | "hang");
                 return if gentle && misbehaves { &KINDS[0] } else { kind };
             }
             drawn -= kind.permille;
@@ -142,6 +150,6 @@ mod tests {
         let mut random = Rng::with_seed(1);
         let drawn: Vec<_> = (0..10_000).map(|_| Kind::draw(&mut random, false).name).collect();
         let count = |name| drawn.iter().filter(|drawn| **drawn == name).count();
-        assert!((3_500..4_200).contains(&count("linear")) && (10..110).contains(&count("hang")));
+        assert!((3_300..4_000).contains(&count("linear")) && (10..110).contains(&count("hang")));
     }
 }

@@ -28,14 +28,19 @@ use crate::journal::{Journal, now_ms};
 /// A call may take so long in all, and a single try of it.
 const CALL_MS_MAX: u64 = 5_000;
 const TRY_MS_MAX: u64 = 1_600;
-const TRIES_MAX: u32 = 3;
-const PAUSE_MS: u64 = 100;
+/// Before the second try and before the third: who is told that something moves waits a little.
+const PAUSES_MS: [u64; 2] = [100, 1_000];
 /// So many of a hundred starts are told again with the same key.
 const AGAIN_PERCENT: u8 = 5;
 const GET_PERCENT: u8 = 10;
 const POLL_MS: u64 = 250;
-/// Pauses of steps are drawn up to this.
-const STEP_MS_MAX: u64 = 100;
+/// Pauses of steps are drawn from this; of so many of a hundred workflows from the longer ones, so
+/// that a worker that dies has something in hand.
+const STEP_MS: std::ops::Range<u64> = 1..100;
+const LONG_STEP_PERCENT: u8 = 10;
+const LONG_STEP_MS: std::ops::Range<u64> = 1_000..3_000;
+/// What one function calls is away so long after the load began: its breaker opens.
+const DOWN_MS: u64 = 15_000;
 
 /// The clients; cheap to clone.
 #[derive(Clone)]
@@ -56,6 +61,7 @@ struct Start {
     key: String,
     n: i64,
     ms: u64,
+    until_ms: u64,
 }
 
 impl Load {
@@ -101,11 +107,13 @@ impl Load {
         let mut under_way = JoinSet::new();
         let mut ticks = tokio::time::interval(Duration::from_secs_f64(1.0 / rate));
         let mut n = 0;
+        let until_ms = now_ms() + DOWN_MS;
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             n += 1;
             let kind = Kind::draw(&mut random, self.gentle);
-            let ms = random.u64(1..STEP_MS_MAX);
-            let start = Start { kind, key: format!("{seed}-{n}"), n, ms };
+            let long = random.u8(..100) < LONG_STEP_PERCENT;
+            let ms = random.u64(if long { LONG_STEP_MS } else { STEP_MS });
+            let start = Start { kind, key: format!("{seed}-{n}"), n, ms, until_ms };
             let again = random.u8(..100) < AGAIN_PERCENT;
             let get = random.u8(..100) < GET_PERCENT;
             under_way.spawn(self.clone().story(start, again, get));
@@ -172,7 +180,8 @@ impl Load {
             "call": "start", "key": start.key, "kind": name, "n": start.n,
             "phase": expected.0, "output": expected.1,
         });
-        let data = json!({ "n": start.n, "ms": start.ms }).to_string().into();
+        let data = json!({ "n": start.n, "ms": start.ms, "until_ms": start.until_ms });
+        let data = data.to_string().into();
         let definition = DefinitionReference {
             namespace: NAMESPACE.into(),
             name: name.into(),
@@ -221,7 +230,7 @@ impl Load {
         self.journal.write(&what).await;
         let deadline = Instant::now() + Duration::from_millis(CALL_MS_MAX);
         let mut first = usize::try_from(operation).unwrap_or_default();
-        let mut tries = 0;
+        let mut tries: usize = 0;
         let outcome = loop {
             tries += 1;
             let left = deadline.saturating_duration_since(Instant::now());
@@ -232,12 +241,11 @@ impl Load {
                 Ok(Err(status)) => status,
                 Err(_) => Status::deadline_exceeded("no answer"),
             };
-            let late = Instant::now() + Duration::from_millis(PAUSE_MS) >= deadline;
-            if is_final(&status) || tries >= TRIES_MAX || late {
+            let Some(pause_ms) = PAUSES_MS.get(tries - 1).filter(|_| !is_final(&status)) else {
                 break Err(status);
-            }
+            };
             first += 1;
-            tokio::time::sleep(Duration::from_millis(PAUSE_MS)).await;
+            tokio::time::sleep(Duration::from_millis(*pause_ms)).await;
         };
         let mut line = match &outcome {
             Ok(id) => json!({ "workflow": id }),

@@ -12,5 +12,6 @@ mod load;
 mod member;
 mod nemesis;
 mod run;
+mod solo;
 
 pub use run::{Settings, Store, run};

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::cluster::{Cluster, Target};
 use super::fault::{Fault, Place};
+use super::solo;
 use crate::journal::Journal;
 use crate::proxy::Cut;
 
@@ -36,7 +37,8 @@ pub(super) struct Account {
     pub(super) doubtful: u32,
 }
 
-/// Breaks things until the stop, then waits until everything is mended.
+/// Breaks things until the stop, then waits until everything is mended. Each round begins with a
+/// solo; then everything has its turn.
 pub(super) async fn run(
     cluster: Arc<Cluster>,
     seed: u64,
@@ -44,38 +46,81 @@ pub(super) async fn run(
     stop: CancellationToken,
 ) -> Account {
     let mut random = Rng::with_seed(seed);
-    let mut decks: BTreeMap<&'static str, Vec<Fault>> = BTreeMap::new();
-    let mut turns: Vec<&'static str> = Vec::new();
-    let busy: Arc<Mutex<Vec<Arc<str>>>> = Arc::default();
-    let account: Arc<Mutex<Account>> = Arc::default();
-    let mut faults = JoinSet::new();
-    loop {
-        let double = random.u8(..100) < DOUBLE_PERCENT;
-        let pause = random.u64(if double { DOUBLE_MS } else { PAUSE_MS });
-        let pause = tokio::time::sleep(Duration::from_millis(pause));
-        if stop.run_until_cancelled(pause).await.is_none() {
-            break;
+    let mut hand = Hand {
+        cluster,
+        journal,
+        busy: Arc::default(),
+        account: Arc::default(),
+        faults: JoinSet::new(),
+        decks: BTreeMap::new(),
+    };
+    let breaking = async {
+        for round in 0.. {
+            hand.mended().await;
+            for step in solo::plan(&hand.cluster.targets, round, &mut random) {
+                pause(step.calm_ms).await;
+                for (delay_ms, fault, target) in step.faults {
+                    hand.apply(delay_ms, fault, target);
+                }
+                hand.mended().await;
+            }
+            hand.everything(&mut random).await;
         }
-        if turns.is_empty() {
-            turns = cluster.targets.iter().map(|target| target.service).collect();
-            turns.sort_unstable();
-            turns.dedup();
-            random.shuffle(&mut turns);
+    };
+    stop.run_until_cancelled(breaking).await;
+    hand.mended().await;
+    hand.journal.write(&json!({ "kind": "healed", "at_ms": crate::journal::now_ms() })).await;
+    let mut account = hand.account.lock().await;
+    std::mem::take(&mut *account)
+}
+
+async fn pause(ms: u64) {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+}
+
+/// Who does it, and writes down what came of it.
+struct Hand {
+    cluster: Arc<Cluster>,
+    journal: Journal,
+    /// To whom something is being done.
+    busy: Arc<Mutex<Vec<Arc<str>>>>,
+    account: Arc<Mutex<Account>>,
+    faults: JoinSet<()>,
+    /// What is still to be done to each service, before it begins anew.
+    decks: BTreeMap<&'static str, Vec<Fault>>,
+}
+
+impl Hand {
+    /// Everybody's turn, in a drawn order, some at once.
+    async fn everything(&mut self, random: &mut Rng) {
+        let targets = &self.cluster.targets;
+        let mut turns: Vec<_> = targets.iter().map(|target| target.service).collect();
+        turns.sort_unstable();
+        turns.dedup();
+        random.shuffle(&mut turns);
+        for service in turns {
+            let double = random.u8(..100) < DOUBLE_PERCENT;
+            pause(random.u64(if double { DOUBLE_MS } else { PAUSE_MS })).await;
+            let mut deck = self.decks.remove(service).unwrap_or_default();
+            if deck.is_empty() {
+                deck = all(service, &self.cluster, random);
+                random.shuffle(&mut deck);
+            }
+            let target = choose(service, &self.cluster, &self.busy, random).await;
+            if let Some(target) = target
+                && let Some(fault) = deck.pop()
+            {
+                self.apply(0, fault, target);
+            }
+            self.decks.insert(service, deck);
         }
-        let Some(service) = turns.pop() else { continue };
-        let deck = decks.entry(service).or_default();
-        if deck.is_empty() {
-            *deck = all(service, &cluster, &mut random);
-            random.shuffle(deck);
-        }
-        let Some(fault) = deck.pop() else { continue };
-        let Some(target) = choose(service, &cluster, &busy, &mut random).await else {
-            deck.push(fault);
-            continue;
-        };
-        let (cluster, journal) = (Arc::clone(&cluster), journal.clone());
-        let (busy, account) = (Arc::clone(&busy), Arc::clone(&account));
-        faults.spawn(async move {
+    }
+
+    fn apply(&mut self, delay_ms: u64, fault: Fault, target: Target) {
+        let (cluster, journal) = (Arc::clone(&self.cluster), self.journal.clone());
+        let (busy, account) = (Arc::clone(&self.busy), Arc::clone(&self.account));
+        self.faults.spawn(async move {
+            pause(delay_ms).await;
             let told = fault.apply(&target, &cluster).await;
             journal.write(&told).await;
             busy.lock().await.retain(|name| *name != target.member.name);
@@ -87,9 +132,11 @@ pub(super) async fn run(
             }
         });
     }
-    while faults.join_next().await.is_some() {}
-    journal.write(&json!({ "kind": "healed", "at_ms": crate::journal::now_ms() })).await;
-    std::mem::take(&mut *account.lock().await)
+
+    /// Waits until nothing is broken.
+    async fn mended(&mut self) {
+        while self.faults.join_next().await.is_some() {}
+    }
 }
 
 /// A replica that nothing is being done to.

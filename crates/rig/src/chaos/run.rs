@@ -122,6 +122,7 @@ where
         "faults_bitten": account.bitten,
         "faults_doubtful": account.doubtful,
         "gateways": cluster.gateways,
+        "gateway_of": cluster.gateway_of,
         "database": cluster.postgres.as_ref().map(Postgres::url),
         "data": folder.join("data"),
     });

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use super::core::{Core, Session};
 use super::execute::release;
 use super::heartbeat::Heart;
-use super::lease::{self, Lease};
+use super::lease;
 use super::session;
 use crate::Error;
 use crate::channel::Channel;
@@ -92,7 +92,6 @@ async fn live(
     heart: &Heart,
     client: &TaskServiceClient<Channel>,
 ) -> End {
-    let lease = Lease::new(session.lease);
     let (mut refreshing, mut renewing, mut closing) =
         (client.clone(), client.clone(), client.clone());
     let leaving = AtomicBool::new(false);
@@ -108,9 +107,9 @@ async fn live(
         biased;
         () = leave => End::Left,
         () = session.gone.cancelled() => End::Gone,
-        () = heart.beat(core, session, &lease) => End::Gone,
-        () = lease::fence(core, &lease) => End::Gone,
-        () = lease::renew(core, session, &lease, &mut renewing) => End::Gone,
+        () = heart.beat(core, session) => End::Gone,
+        () = lease::fence(core, &session.lease) => End::Gone,
+        () = lease::renew(core, session, &mut renewing) => End::Gone,
         error = session::refresh(core, session, &mut refreshing) => End::Failed(error),
     };
     // Gone is what it wanted to be.

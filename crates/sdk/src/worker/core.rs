@@ -11,8 +11,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::Request;
 use tonic::metadata::AsciiMetadataValue;
 
+use super::lease::Lease;
 use crate::attempt::Attempt;
 use crate::channel::Address;
+use crate::clock;
 use crate::function::Functions;
 use crate::inventory::Inventory;
 
@@ -46,7 +48,8 @@ pub(crate) struct Patience {
 pub(crate) struct Session {
     pub(crate) id: Arc<str>,
     pub(crate) replicas: Vec<String>,
-    pub(crate) lease: Duration,
+    /// What everybody looks at who begins, stops or renews something of it.
+    pub(crate) lease: Arc<Lease>,
     pub(crate) heartbeat_interval: Duration,
     /// Cancelled by whoever hears that the engine does not know the session (any more).
     pub(crate) gone: CancellationToken,
@@ -63,6 +66,11 @@ pub(crate) fn to_replica<T>(request: &mut Request<T>, replica: &str) {
 }
 
 impl Session {
+    /// Whether a function may begin now: a session that is over gives its attempts to others.
+    pub(crate) fn may_begin(&self) -> bool {
+        !self.gone.is_cancelled() && self.lease.may_begin(clock::since_boot())
+    }
+
     /// Has the gateway bring a call to the replica that has the session, which is the one that
     /// hands its tasks out.
     pub(crate) fn to_its_replica<T>(&self, request: &mut Request<T>) {
@@ -77,6 +85,8 @@ impl Session {
 pub(crate) struct Ended {
     pub(crate) attempt: Arc<Attempt>,
     pub(crate) outcome: Outcome,
+    /// Whether it was sent before, without an answer.
+    pub(crate) sent: bool,
 }
 
 #[derive(Debug)]
@@ -105,7 +115,7 @@ impl Core {
     pub(crate) fn end(&self, attempt: Arc<Attempt>, outcome: Outcome) {
         if attempt.end() {
             // The receiver lives as long as the run; after that nobody wants the result.
-            let _unwanted = self.reports.send(Ended { attempt, outcome });
+            let _unwanted = self.reports.send(Ended { attempt, outcome, sent: false });
         }
     }
 

@@ -11,29 +11,44 @@ use planaria_proto::task::v1::{Release, result::Outcome};
 use planaria_proto::types::v1::Payload;
 use tracing::Instrument;
 
-use super::core::Core;
+use super::core::{Core, Session};
 use crate::attempt::Attempt;
 use crate::task_error::CONFIGURATION;
 use crate::{Context, TaskError};
 
 /// Runs the attempt's function to its end, or until it is to stop. Its outcome goes to the
 /// reports; an abandoned attempt has none.
-pub(crate) async fn execute(core: Arc<Core>, attempt: Arc<Attempt>, arguments: Option<Payload>) {
-    let running = async {
-        let _slot = core.slots.acquire().await;
-        let context = Context::new(Arc::clone(&attempt), Arc::clone(&core.beat_soon));
-        let span = super::span::of(&attempt.assignment);
-        let outcome = call(&core, &attempt, context, arguments).instrument(span.clone()).await;
-        if let Outcome::Failure(failure) = &outcome {
-            let title = failure.error.as_ref().map_or("failed", |error| error.title.as_str());
-            span.record("error", title);
-        }
-        outcome
+pub(crate) async fn execute(
+    core: Arc<Core>,
+    session: Arc<Session>,
+    attempt: Arc<Attempt>,
+    arguments: Option<Payload>,
+) {
+    let slot = attempt.cancel.run_until_cancelled(core.slots.acquire()).await;
+    let outcome = if slot.is_none() {
+        attempt.goes_back().then(|| release(&attempt))
+    } else if session.may_begin() {
+        until_stopped(&core, &attempt, run(&core, &attempt, arguments)).await
+    } else {
+        // It is missing in the inventories from now on, and is handed out again.
+        tracing::info!(attempt_id = attempt.id(), "the session is over: not begun");
+        core.inventory.settle([&attempt].into_iter());
+        None
     };
-    let outcome = until_stopped(&core, &attempt, running).await;
     if let Some(outcome) = outcome {
         core.end(attempt, outcome);
     }
+}
+
+async fn run(core: &Core, attempt: &Arc<Attempt>, arguments: Option<Payload>) -> Outcome {
+    let context = Context::new(Arc::clone(attempt), Arc::clone(&core.beat_soon));
+    let span = super::span::of(&attempt.assignment);
+    let outcome = call(core, attempt, context, arguments).instrument(span.clone()).await;
+    if let Outcome::Failure(failure) = &outcome {
+        let title = failure.error.as_ref().map_or("failed", |error| error.title.as_str());
+        span.record("error", title);
+    }
+    outcome
 }
 
 /// The outcome of handing an attempt back.

@@ -1,6 +1,6 @@
 //! Beats for the session, and does what the answers say.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,7 +14,6 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use super::core::{Core, Session};
-use super::lease::Lease;
 use crate::attempt::Attempt;
 use crate::backoff::Backoff;
 use crate::channel::MESSAGE_BYTES_MAX;
@@ -41,11 +40,11 @@ pub(crate) struct Heart {
 impl Heart {
     /// Beats until the session is gone. Each stream has a connection of its own: a connection that
     /// does not answer any more is not tried twice.
-    pub(crate) async fn beat(&self, core: &Core, session: &Session, lease: &Lease) {
+    pub(crate) async fn beat(&self, core: &Core, session: &Session) {
         let mut backoff = Backoff::for_streams();
         loop {
             let began = Instant::now();
-            let ended = self.stream(core, session, lease, &mut backoff).await;
+            let ended = self.stream(core, session, &mut backoff).await;
             if session.gone.is_cancelled() {
                 return;
             }
@@ -59,7 +58,6 @@ impl Heart {
         &self,
         core: &Core,
         session: &Session,
-        lease: &Lease,
         backoff: &mut Backoff,
     ) -> Result<(), Status> {
         let mut client = detector::FailureDetectorServiceClient::new(core.address.open())
@@ -94,7 +92,8 @@ impl Heart {
                     heard_at = Instant::now();
                     self.answered.store(true, Ordering::Relaxed);
                     backoff.worked();
-                    obey(core, session, lease, &answer);
+                    let sent_at = told.sent_at(answer.sequence);
+                    obey(core, session, sent_at, &answer);
                     if answer.session_gone {
                         return Ok(());
                     }
@@ -135,11 +134,13 @@ impl Heart {
         };
         let attempts = core.inventory.snapshot().iter().map(describe).collect();
         told.checkpoints = checkpoints;
+        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed) + 1;
+        told.sent.push_back((sequence, clock::since_boot()));
         HeartbeatRequest {
             session_id: session.id.to_string(),
             worker_id: core.identity.worker_id.clone(),
             incarnation: core.identity.incarnation.clone(),
-            sequence: self.sequence.fetch_add(1, Ordering::Relaxed) + 1,
+            sequence,
             attempts,
             draining: core.draining.is_cancelled(),
             facts,
@@ -152,6 +153,22 @@ impl Heart {
 struct Told {
     /// Attempt id to the number of the checkpoint.
     checkpoints: HashMap<String, u64>,
+    /// When each beat was sent that is not answered yet, by its number, the oldest first.
+    sent: VecDeque<(u64, Duration)>,
+}
+
+impl Told {
+    /// When this beat was sent; it and those before it are answered now.
+    fn sent_at(&mut self, sequence: u64) -> Option<Duration> {
+        while let Some((number, sent_at)) =
+            self.sent.pop_front_if(|(number, _)| *number <= sequence)
+        {
+            if number == sequence {
+                return Some(sent_at);
+            }
+        }
+        None
+    }
 }
 
 async fn early_beat(core: &Core) {
@@ -168,12 +185,13 @@ async fn next_answer(
     }
 }
 
-fn obey(core: &Core, session: &Session, lease: &Lease, answer: &HeartbeatResponse) {
+fn obey(core: &Core, session: &Session, sent_at: Option<Duration>, answer: &HeartbeatResponse) {
     if answer.session_gone {
         return session.gone.cancel();
     }
-    if let Some(lasts) = answer.lease {
-        lease.renewed(clock::since_boot(), clock::from_proto(lasts));
+    // It counts from the beat: the answer may have waited while this process was stopped.
+    if let (Some(sent_at), Some(lasts)) = (sent_at, answer.lease) {
+        session.lease.renewed(sent_at, clock::from_proto(lasts));
     }
     core.inventory.abandon(&answer.abandon);
     if answer.drain && !core.draining.is_cancelled() {

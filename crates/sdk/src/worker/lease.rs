@@ -24,6 +24,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// The lease, in time since the machine started.
 #[derive(Debug)]
 pub(crate) struct Lease {
+    /// How long it lasts when nothing else is said.
+    usual: Duration,
     state: Mutex<State>,
 }
 
@@ -35,13 +37,14 @@ struct State {
 }
 
 impl Lease {
-    pub(crate) fn new(lasts: Duration) -> Self {
-        let now = clock::since_boot();
-        let state = State { renewed_at: now, ends_at: now + lasts, fenced: false };
-        Self { state: Mutex::new(state) }
+    /// Granted by the answer to what was asked at `asked_at`.
+    pub(crate) fn new(asked_at: Duration, lasts: Duration) -> Self {
+        let state = State { renewed_at: asked_at, ends_at: asked_at + lasts, fenced: false };
+        Self { usual: lasts, state: Mutex::new(state) }
     }
 
-    /// From `asked_at` on it lasts for `lasts`.
+    /// From `asked_at` on it lasts for `lasts`. Never from the moment that the answer is read: it
+    /// may have waited for this process while that was stopped.
     pub(crate) fn renewed(&self, asked_at: Duration, lasts: Duration) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         // An answer that comes late says less than the one that came before it.
@@ -52,6 +55,12 @@ impl Lease {
 
     fn read(&self) -> State {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a function may begin. What was handed over to a process that was then stopped is
+    /// somebody else's by the time it goes on, and its clock is how it knows.
+    pub(crate) fn may_begin(&self, now: Duration) -> bool {
+        now + FENCE_MARGIN < self.read().ends_at
     }
 
     /// True once, when the time has come to stop the functions.
@@ -75,14 +84,10 @@ pub(crate) async fn fence(core: &Core, lease: &Lease) {
 }
 
 /// Renews the lease while the heartbeats' answers do not. Never returns.
-pub(crate) async fn renew(
-    core: &Core,
-    session: &Session,
-    lease: &Lease,
-    client: &mut TaskServiceClient<Channel>,
-) {
+pub(crate) async fn renew(core: &Core, session: &Session, client: &mut TaskServiceClient<Channel>) {
+    let lease = &session.lease;
     // A lease that is shorter than usual leaves less time for patience.
-    let after = RENEW_AFTER.min(session.lease / 3);
+    let after = RENEW_AFTER.min(lease.usual / 3);
     loop {
         let now = clock::since_boot();
         let due_at = lease.read().renewed_at + after;
@@ -90,18 +95,13 @@ pub(crate) async fn renew(
             tokio::time::sleep(due_at - now).await;
             continue;
         }
-        try_renew(core, session, lease, client).await;
-        let pause = RENEW_INTERVAL.min(session.lease / 4);
+        try_renew(core, session, client).await;
+        let pause = RENEW_INTERVAL.min(lease.usual / 4);
         tokio::time::sleep(pause).await;
     }
 }
 
-async fn try_renew(
-    core: &Core,
-    session: &Session,
-    lease: &Lease,
-    client: &mut TaskServiceClient<Channel>,
-) {
+async fn try_renew(core: &Core, session: &Session, client: &mut TaskServiceClient<Channel>) {
     let asked_at = clock::since_boot();
     let attempts = core.inventory.snapshot();
     let attempt_ids = attempts.iter().map(|attempt| attempt.id().to_owned()).collect();
@@ -113,8 +113,8 @@ async fn try_renew(
         Ok(answer) => {
             let answer = answer.into_inner();
             core.inventory.abandon(&answer.abandon);
-            let lasts = answer.lease.map_or(session.lease, clock::from_proto);
-            lease.renewed(asked_at, lasts);
+            let lasts = answer.lease.map_or(session.lease.usual, clock::from_proto);
+            session.lease.renewed(asked_at, lasts);
         }
         Err(status) if is_gone(&status) => session.gone.cancel(),
         Err(status) => tracing::debug!(%status, "lease not renewed"),
@@ -127,8 +127,8 @@ mod tests {
 
     #[test]
     fn a_lease_is_fenced_once_and_in_time() {
-        let lease = Lease::new(Duration::from_secs(9));
-        let born = lease.read().renewed_at;
+        let born = Duration::from_secs(1_000);
+        let lease = Lease::new(born, Duration::from_secs(9));
         assert!(!lease.must_fence(born + Duration::from_millis(6_999)));
         assert!(lease.must_fence(born + Duration::from_secs(7)));
         assert!(!lease.must_fence(born + Duration::from_secs(8)), "only once");
@@ -138,8 +138,21 @@ mod tests {
     }
 
     #[test]
+    fn nothing_begins_that_would_be_stopped() {
+        let born = Duration::from_secs(1_000);
+        let lease = Lease::new(born, Duration::from_secs(9));
+        assert!(lease.may_begin(born + Duration::from_millis(6_999)));
+        assert!(!lease.may_begin(born + Duration::from_secs(7)));
+        // An answer of before the stop, read after it.
+        lease.renewed(born + Duration::from_millis(500), Duration::from_secs(9));
+        assert!(!lease.may_begin(born + Duration::from_secs(15)));
+        lease.renewed(born + Duration::from_secs(15), Duration::from_secs(9));
+        assert!(lease.may_begin(born + Duration::from_secs(16)));
+    }
+
+    #[test]
     fn a_late_answer_does_not_shorten_the_lease() {
-        let lease = Lease::new(Duration::from_secs(9));
+        let lease = Lease::new(Duration::from_secs(1_000), Duration::from_secs(9));
         let ends_at = lease.read().ends_at;
         lease.renewed(lease.read().renewed_at, Duration::from_secs(1));
         assert_eq!(lease.read().ends_at, ends_at);

@@ -117,7 +117,8 @@ impl Pull {
             let released = release(&attempt);
             core.end(attempt, released);
         } else {
-            self.executing.spawn(execute(Arc::clone(core), attempt, arguments));
+            let session = Arc::clone(&self.session);
+            self.executing.spawn(execute(Arc::clone(core), session, attempt, arguments));
         }
     }
 }

@@ -7,7 +7,9 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use planaria_proto::task::v1::report_results_response::Verdict;
 use planaria_proto::task::v1::result::Outcome;
 use planaria_proto::task::v1::task_service_client::TaskServiceClient;
-use planaria_proto::task::v1::{Acceptance, ReportResultsRequest, Result as TaskResult};
+use planaria_proto::task::v1::{
+    Acceptance, Assignment, ReportResultsRequest, Result as TaskResult,
+};
 use prost::Message;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tonic::{Code, Request, Status};
@@ -86,6 +88,7 @@ async fn deliver(core: &Core, mut client: TaskServiceClient<Channel>, batch: Vec
             }
             Err(status) => {
                 tracing::debug!(%status, results = part.len(), "report not acknowledged");
+                part.iter_mut().for_each(|ended| ended.sent = true);
                 waiting.push(part);
                 backoff.wait().await;
             }
@@ -133,6 +136,9 @@ fn settle(core: &Core, part: Vec<Ended>, verdicts: Vec<Verdict>) -> Option<Vec<E
             continue;
         };
         let attempt_id = ended.attempt.id();
+        if ended.sent {
+            tell_again(&ended, verdict.acceptance());
+        }
         match verdict.acceptance() {
             Acceptance::Accepted => {}
             Acceptance::Rejected if !matches!(ended.outcome, Outcome::Failure(_)) => {
@@ -150,6 +156,15 @@ fn settle(core: &Core, part: Vec<Ended>, verdicts: Vec<Verdict>) -> Option<Vec<E
     }
     core.inventory.settle(settled.iter());
     (!again.is_empty()).then_some(again)
+}
+
+/// What the engine says to a result that it may have taken before is for those who check it.
+fn tell_again(ended: &Ended, acceptance: Acceptance) {
+    let Assignment { workflow_id: workflow, task, attempt, idempotency_key: key, .. } =
+        &ended.attempt.assignment;
+    let released = matches!(ended.outcome, Outcome::Release(_));
+    let acceptance = acceptance.as_str_name();
+    tracing::debug!(workflow, task, key, attempt, released, acceptance, "reported again");
 }
 
 /// The report as a whole was refused: each result is tried alone, so that the bad one falls out.

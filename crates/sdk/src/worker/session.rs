@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Status};
 
 use super::core::{Core, Session};
+use super::lease::Lease;
 use crate::backoff::Backoff;
 use crate::channel::Channel;
 use crate::error::{INCARNATION_SUPERSEDED, SESSION_INVALID, SESSION_NOT_FOUND, has_reason};
@@ -54,6 +55,7 @@ pub(crate) async fn open(
 }
 
 async fn try_open(core: &Core, client: &mut TaskServiceClient<Channel>) -> Result<Session, Status> {
+    let asked_at = clock::since_boot();
     let mut request = Request::new(core.open_request());
     request.set_timeout(CALL_TIMEOUT);
     let answer = client.open_session(request).await?.into_inner();
@@ -62,7 +64,7 @@ async fn try_open(core: &Core, client: &mut TaskServiceClient<Channel>) -> Resul
     Ok(Session {
         id: answer.session_id.into(),
         replicas: answer.replicas,
-        lease,
+        lease: Arc::new(Lease::new(asked_at, lease)),
         heartbeat_interval: interval.max(Duration::from_millis(10)),
         gone: CancellationToken::new(),
     })
@@ -90,7 +92,8 @@ pub(crate) async fn refresh(
         let _either = tokio::time::timeout(REFRESH_INTERVAL, stale).await;
         match try_open(core, client).await {
             Ok(renewed) if renewed.id == session.id => {
-                let renewed = Session { gone: session.gone.clone(), ..renewed };
+                let (lease, gone) = (Arc::clone(&session.lease), session.gone.clone());
+                let renewed = Session { lease, gone, ..renewed };
                 core.session.send_if_modified(|known| replace_replicas(known, renewed));
             }
             Ok(_) => session.gone.cancel(),

@@ -11,8 +11,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use planaria_proto::failure_detector::v1::HeartbeatRequest;
 use planaria_proto::failure_detector::v1::failure_detector_service_server as detector;
+use planaria_proto::failure_detector::v1::{HeartbeatRequest, RunningAttempt};
 use planaria_proto::task::v1::result::Outcome;
 use planaria_proto::task::v1::task_service_server::TaskServiceServer;
 use planaria_proto::task::v1::{
@@ -68,7 +68,7 @@ pub struct Engine {
     pub address: SocketAddr,
     shared: Shared,
     runtime: Option<Runtime>,
-    assigned: Mutex<usize>,
+    assigned: Mutex<Vec<Assignment>>,
 }
 
 /// What the services and the test share.
@@ -109,7 +109,7 @@ impl Engine {
             changed: Arc::new(watch::Sender::new(())),
         };
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut engine = Self { address, shared, runtime: None, assigned: Mutex::new(0) };
+        let mut engine = Self { address, shared, runtime: None, assigned: Mutex::default() };
         engine.restart();
         engine
     }
@@ -179,11 +179,7 @@ impl Engine {
         change: impl FnOnce(&mut Assignment),
     ) -> String {
         self.until_ready().await;
-        let number = {
-            let mut assigned = self.assigned.lock().unwrap();
-            *assigned += 1;
-            *assigned
-        };
+        let number = self.assigned.lock().unwrap().len() + 1;
         let id = format!("attempt-{number}");
         let mut assignment = Assignment {
             attempt_id: id.clone(),
@@ -202,8 +198,30 @@ impl Engine {
             ..Assignment::default()
         };
         change(&mut assignment);
+        self.assigned.lock().unwrap().push(assignment.clone());
         self.deliver(assignment).await;
         id
+    }
+
+    /// Hands the attempt out again until the worker has it, as the real engine does when an
+    /// attempt is in none of two inventories.
+    pub async fn insist(&self, id: &str) {
+        loop {
+            let beats = self.state().beats.len();
+            self.until("two inventories", |state| state.beats.len() >= beats + 2).await;
+            let known = {
+                let state = self.state();
+                let has = |running: &RunningAttempt| running.attempt_id == id;
+                find(&state, id).is_some()
+                    || state.beats[beats..].iter().any(|(_, beat)| beat.attempts.iter().any(has))
+            };
+            if known {
+                return;
+            }
+            let assigned = self.assigned.lock().unwrap().clone();
+            let assignment = assigned.into_iter().find(|each| each.attempt_id == id);
+            self.deliver(assignment.expect("it was assigned")).await;
+        }
     }
 
     pub async fn deliver(&self, assignment: Assignment) {

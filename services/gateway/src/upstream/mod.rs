@@ -45,11 +45,11 @@ struct Service {
 
 /// One address of a service.
 #[derive(Debug)]
-struct Replica {
+pub(crate) struct Replica {
     address: SocketAddr,
     unary: Box<[Lane]>,
     next: AtomicUsize,
-    /// It could not be reached: others come first until then.
+    /// It could not be reached, or could not answer: others come first until then.
     passed_over_until_ms: AtomicU64,
 }
 
@@ -78,7 +78,8 @@ impl Upstreams {
         self.unary.cut();
     }
 
-    /// A place for one call: on a shared connection, or for a stream on the client's own.
+    /// A place for one call, and whose it is: on a shared connection, or for a stream on the
+    /// client's own.
     ///
     /// # Errors
     /// No address can be reached, or the connection carries all it may.
@@ -87,7 +88,7 @@ impl Upstreams {
         method: &Method,
         client: &Client,
         preferred: Option<&str>,
-    ) -> Result<Call, Refusal> {
+    ) -> Result<(Call, Arc<Replica>), Refusal> {
         let Some(service) = self.services.iter().find(|s| s.name == method.service) else {
             return Err(unavailable(method.service, "it is not routed"));
         };
@@ -101,20 +102,25 @@ impl Upstreams {
                 replica.lane().open(&self.unary, method).await
             };
             match opened {
-                Ok(Some(call)) => return Ok(call),
+                Ok(Some(call)) => return Ok((call, Arc::clone(replica))),
                 Ok(None) => {
                     let max = places(self.limits.streams_max, method.is_workers);
                     return Err(Refusal::Overloaded { what: "calls to the service", max });
                 }
                 Err(_) if self.is_cut(method.streaming) => return Err(Refusal::Draining),
                 Err(error) => {
-                    let until_ms = now_ms.saturating_add(self.limits.pass_over_ms);
-                    replica.passed_over_until_ms.store(until_ms, Ordering::Relaxed);
+                    self.pass_over(replica);
                     why = error.to_string();
                 }
             }
         }
         Err(unavailable(service.name, &why))
+    }
+
+    /// Others come before it for a while.
+    pub(crate) fn pass_over(&self, replica: &Replica) {
+        let until_ms = self.age_ms().saturating_add(self.limits.pass_over_ms);
+        replica.passed_over_until_ms.store(until_ms, Ordering::Relaxed);
     }
 
     /// Whether streams, or unary calls, are at their end because the gateway stops.
@@ -183,7 +189,7 @@ fn in_turn<'a>(
     next: &AtomicUsize,
     preferred: Option<&str>,
     now_ms: u64,
-) -> impl Iterator<Item = &'a Replica> + use<'a> {
+) -> impl Iterator<Item = &'a Arc<Replica>> + use<'a> {
     let preferred = preferred
         .and_then(address_of)
         .and_then(|address| replicas.iter().position(|replica| replica.address == address));
@@ -201,7 +207,7 @@ fn in_turn<'a>(
     let around = (1..replicas.len()).map(|step| (first + step) % replicas.len());
     let (last, then): (Vec<usize>, Vec<usize>) = around.partition(|at| passed_over(&replicas[*at]));
     let order = replicas.get(first).map(|_| first).into_iter().chain(then).chain(last);
-    order.map(move |at| &*replicas[at])
+    order.map(move |at| &replicas[at])
 }
 
 fn unavailable(service: &'static str, why: &str) -> Refusal {

@@ -154,6 +154,9 @@ pub(crate) fn reason(status: &Status) -> String {
     status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
 }
 
+/// A replica with this name cannot answer.
+pub(crate) const CUT_OFF: &str = "cut off";
+
 #[derive(Default)]
 pub(crate) struct Fake {
     name: String,
@@ -304,11 +307,14 @@ impl TaskService for Fake {
         Ok(Response::new(Box::pin(stream)))
     }
 
-    /// One verdict that names this replica.
+    /// One verdict that names this replica; the one that is called `cut off` has no answer.
     async fn report_results(
         &self,
         _request: Request<ReportResultsRequest>,
     ) -> Answer<ReportResultsResponse> {
+        if self.name == CUT_OFF {
+            return Err(Status::unavailable("the store failed"));
+        }
         let verdict =
             report_results_response::Verdict { detail: self.name.clone(), ..Default::default() };
         Ok(Response::new(ReportResultsResponse { verdicts: vec![verdict] }))

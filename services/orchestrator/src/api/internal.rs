@@ -55,7 +55,7 @@ impl OrchestratorService for Api {
                     .max_decoding_message_size(MESSAGE_BYTES_MAX);
                 let request = forwarded(&request);
                 let call = async move { client.read_log(request).await };
-                return peer.answer(call).await.map(streamed);
+                return peer.answer(call).await.map(|there| streamed(there, &self.stop));
             }
         };
         let request = request.into_inner();

@@ -1,13 +1,15 @@
 //! Calls for a shard that another orchestrator has are passed on to it.
 
 use std::collections::HashMap;
+use std::error::Error as _;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream};
 use planaria_runtime::Directory;
 use planaria_runtime::ReplicaChannel;
+use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 use tonic_types::StatusExt;
 
@@ -107,13 +109,19 @@ impl Peer {
         call: impl Future<Output = Result<Response<T>, Status>>,
     ) -> Result<Response<T>, Status> {
         match call.await {
-            Err(status) if status.code() == Code::Unavailable => {
+            Err(status) if is_unanswered(&status) => {
                 self.shards.moved_from(self.shard, &self.address).await;
                 Err(status)
             }
             outcome => outcome,
         }
     }
+}
+
+/// Whether nobody answered: a connection that breaks under a call has no code of its own.
+fn is_unanswered(status: &Status) -> bool {
+    let broke = status.source().and_then(|source| source.downcast_ref::<tonic::transport::Error>());
+    broke.is_some() || status.code() == Code::Unavailable
 }
 
 /// Whether a call was passed on already.
@@ -161,11 +169,25 @@ pub(crate) fn is_only_for<T>(request: &Request<T>) -> Option<String> {
     namespace.to_str().ok().map(str::to_owned)
 }
 
-/// A stream from elsewhere.
+/// A stream from elsewhere. It fails when this process stops: its source goes on, and who waited
+/// for its end would hold this process's shards for as long.
 pub(crate) fn streamed<T: Send + 'static>(
     response: Response<tonic::Streaming<T>>,
+    stop: &CancellationToken,
 ) -> Response<Streamed<T>> {
-    response.map(StreamExt::boxed)
+    let stop = stop.clone();
+    response.map(|source| {
+        let told = stream::unfold(Some((source, stop)), |state| async {
+            let (mut source, stop) = state?;
+            tokio::select! {
+                next = source.next() => next.map(|next| (next, Some((source, stop)))),
+                () = stop.cancelled() => {
+                    Some((Err(Status::unavailable("the orchestrator is leaving")), None))
+                }
+            }
+        });
+        told.boxed()
+    })
 }
 
 /// The engine of a shard; if another orchestrator has it, the function returns that one's answer.

@@ -90,7 +90,7 @@ impl TaskService for Api {
                     .max_decoding_message_size(MESSAGE_BYTES_MAX);
                 let request = forwarded(&request);
                 let call = async move { client.pull_tasks(request).await };
-                return peer.answer(call).await.map(streamed);
+                return peer.answer(call).await.map(|there| streamed(there, &self.stop));
             }
         };
         access::check_session(&caller, &engine, id).await?;

@@ -141,7 +141,7 @@ impl WorkflowService for Api {
                     .max_decoding_message_size(MESSAGE_BYTES_MAX);
                 let request = forwarded(&request);
                 let call = async move { client.watch_workflow(request).await };
-                return peer.answer(call).await.map(streamed);
+                return peer.answer(call).await.map(|there| streamed(there, &self.stop));
             }
         };
         let request = request.into_inner();

@@ -171,6 +171,8 @@ pub(crate) struct Loss {
     pub(crate) progress: String,
     pub(crate) checkpoint: Option<bytes::Bytes>,
     pub(crate) reply_released: bool,
+    /// Nothing else ran on the worker, as far as is known.
+    pub(crate) alone: bool,
 }
 
 impl MailKind {

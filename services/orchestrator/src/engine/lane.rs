@@ -46,8 +46,8 @@ impl LaneKey {
     }
 }
 
-/// What the tasks of a line ask of their worker: a version, labels, and that it has no other
-/// suspect if they are some.
+/// What the tasks of a line ask of their worker: a version, labels, and that it has nothing else
+/// if they are suspects.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Asked {
     /// The function's version; `None` = any.
@@ -116,6 +116,12 @@ impl Tenant {
     /// Whether something waits that is not set aside.
     pub(crate) fn is_open(&self) -> bool {
         !self.is_aside && self.lines.iter().any(|line| !line.open.is_empty())
+    }
+
+    /// What the suspects ask for that are not set aside.
+    pub(crate) fn suspects(&self) -> impl Iterator<Item = &Asked> {
+        let may_go = |line: &&Line| line.asked.is_suspect && !line.open.is_empty();
+        self.lines.iter().filter(|_| !self.is_aside).filter(may_go).map(|line| &line.asked)
     }
 
     /// How many tasks are set aside.

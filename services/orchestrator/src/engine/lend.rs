@@ -32,6 +32,9 @@ impl Engine {
         let mut offered = Vec::new();
         let is_asked = |id: &Uuid| only.is_none_or(|only| only == *id);
         for (id, session) in self.sessions.iter_mut().filter(|(id, _)| is_asked(id)) {
+            if session.is_apart {
+                continue;
+            }
             let slots = session.free().div_ceil(shares.max(1)).min(OFFERED_MAX);
             if session.lent.is_none() && slots > 0 {
                 *session.out.entry(to).or_default() += slots;

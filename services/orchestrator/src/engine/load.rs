@@ -110,6 +110,7 @@ impl Engine {
                         let (attempt, is_suspect) = (row.attempt, row.is_suspect());
                         let running = Running { attempt, since_ms, missed: 0, is_suspect };
                         session.running.insert(row.key, running);
+                        session.is_apart |= is_suspect;
                         let of = (&*row.namespace, &*row.function);
                         let at = (row.key, id);
                         self.permits.count(at, of, row.limit_values.as_deref());

@@ -27,6 +27,7 @@ mod route;
 mod session;
 mod settling;
 mod start;
+mod suspects;
 mod timers;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};

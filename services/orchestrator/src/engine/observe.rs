@@ -101,6 +101,8 @@ impl Engine {
             progress,
             checkpoint: None,
             reply_released: false,
+            // It is judged for what it did itself.
+            alone: true,
         };
         self.mail.push_back((key.workflow, Mail::quiet(MailKind::Lost(loss))));
     }

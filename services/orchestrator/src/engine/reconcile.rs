@@ -267,6 +267,7 @@ impl Engine {
             progress: String::new(),
             checkpoint: None,
             reply_released: false,
+            alone: false,
         };
         self.lost(entry, id, loss, None);
     }

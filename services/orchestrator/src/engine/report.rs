@@ -25,7 +25,9 @@ impl Engine {
         outcome: Outcome,
         reply: Option<Reply<()>>,
     ) {
-        if !entry.is_current(frame, attempt, session) {
+        // A session that is over takes its attempts with it, also those that do not know it yet.
+        let is_over = !self.sessions.contains_key(&session);
+        if is_over || !entry.is_current(frame, attempt, session) {
             self.refuse_stale(id, (frame, attempt, session), reply);
             return;
         }
@@ -62,6 +64,7 @@ impl Engine {
                     progress: String::new(),
                     checkpoint,
                     reply_released: true,
+                    alone: false,
                 };
                 self.lost(entry, id, loss, work.reply);
                 return;
@@ -138,7 +141,13 @@ impl Engine {
         self.parts.meters.lost();
         let task = reference(entry, frame);
         let config = &self.parts.config;
-        let (losses_max, alone_max) = (config.losses_max, config.losses_alone_max);
+        // In company, the culprit may be another one: who is lost with others again and again is
+        // given up in the end, so that workers live.
+        let (losses_max, alone_max) = if loss.alone {
+            (config.losses_max, config.losses_alone_max)
+        } else {
+            (config.losses_company_max, config.losses_company_max)
+        };
         let Some(row) = entry.tasks.get_mut(&frame) else { return };
         if loss.checkpoint.is_some() {
             row.checkpoint.clone_from(&loss.checkpoint);

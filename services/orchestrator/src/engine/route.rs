@@ -6,7 +6,7 @@ use planaria_kernel::flow::turn_ms;
 use uuid::Uuid;
 
 use super::guard::{Door, Doorkeeper, Seeker};
-use super::lane::{Parked, Place, Rank, Tenant};
+use super::lane::{Asked, Parked, Place, Rank, Tenant};
 use super::pool::Pools;
 use super::session::Session;
 use crate::limits::{LimitUse, Rules};
@@ -315,6 +315,11 @@ impl Route {
     pub(crate) fn is_free_for(&self, row: &TaskRow) -> bool {
         let tenant = self.tenants.get(&row.namespace);
         self.open == 0 && tenant.is_none_or(|tenant| !tenant.has_lane_of(row))
+    }
+
+    /// What the suspects ask for that wait and may go.
+    pub(crate) fn suspects(&self) -> impl Iterator<Item = &Asked> {
+        self.tenants.values().flat_map(Tenant::suspects)
     }
 
     /// How many tasks wait.

@@ -43,6 +43,8 @@ pub(crate) struct Session {
     /// As the worker announced itself.
     pub(crate) announced: Arc<OpenSessionRequest>,
     pub(crate) lease_until_ms: u64,
+    /// It has a suspect, or is kept for one: it takes nothing else.
+    pub(crate) is_apart: bool,
     /// When anybody told of its heart last, in Unix milliseconds; 0 = nobody did yet.
     pub(crate) heard_ms: u64,
     /// The lease that the store has.
@@ -118,6 +120,7 @@ impl Session {
 
     /// An attempt takes a slot, or goes on with the one that was reserved for it.
     pub(crate) fn occupy(&mut self, key: TaskKey, running: Running) {
+        self.is_apart |= running.is_suspect;
         if self.running.insert(key, running).is_none()
             && let Some(lent) = &mut self.lent
         {
@@ -141,14 +144,17 @@ impl Session {
         self.announced.namespace.is_empty() || self.announced.namespace == namespace
     }
 
-    /// Whether it may take a task of a function: the version is the one asked for, if any is, it
-    /// carries the labels, and of two suspects it has none yet.
+    /// Whether it may take a task of a function now: it can run it, and a suspect is alone there.
     pub(crate) fn fits(&self, function: &str, asked: &Asked) -> bool {
+        let is_alone = if asked.is_suspect { self.is_idle() } else { !self.is_apart };
+        is_alone && self.can_run(function, asked)
+    }
+
+    /// Whether it offers a function: in the version that is asked for, if any is, and it carries
+    /// the labels.
+    pub(crate) fn can_run(&self, function: &str, asked: &Asked) -> bool {
         let Some(offer) = self.functions.get(function) else { return false };
         if asked.version.as_ref().is_some_and(|version| *version != offer.version) {
-            return false;
-        }
-        if asked.is_suspect && self.running.values().any(|running| running.is_suspect) {
             return false;
         }
         let Some(labels) = asked.labels.as_deref() else { return true };
@@ -183,6 +189,7 @@ impl Session {
             lease_until_ms,
             lease_stored_ms: lease_until_ms,
             heard_ms: 0,
+            is_apart: false,
         }
     }
 }
@@ -289,8 +296,9 @@ impl Engine {
         detail: &str,
     ) {
         let Some(session) = self.sessions.remove(&id) else { return };
-        let (worker, mut progress) = (session.worker, session.progress);
         let attempts = session.running.len();
+        let alone = attempts == 1 && session.is_all_there_is();
+        let (worker, mut progress) = (session.worker, session.progress);
         tracing::info!(session = %id, worker, ?cause, attempts, detail, "session ended");
         self.routes.withdraw(id);
         self.hungry.remove(&id);
@@ -324,6 +332,7 @@ impl Engine {
                 detail: detail.to_owned(),
                 checkpoint: None,
                 reply_released: false,
+                alone,
             };
             self.mail.push_back((key.workflow, Mail::quiet(MailKind::Lost(loss))));
         }
@@ -340,9 +349,8 @@ impl Engine {
         let Some(id) = session else { return };
         let Some(session) = self.sessions.get_mut(&id) else { return };
         session.progress.remove(&key);
-        if session.running.remove(&key).is_none() {
-            return;
-        }
+        let Some(released) = session.running.remove(&key) else { return };
+        session.is_apart &= !released.is_suspect;
         let mut may_take = self.routes.is_open();
         if let Some(lent) = &mut session.lent {
             // It may be used again here for a while; then its own shard is asked again.
@@ -365,6 +373,7 @@ impl Engine {
             || now_ms < self.last_sweep_ms;
         self.last_sweep_ms = now_ms;
         self.settle_doubts(now_ms);
+        self.keep_for_suspects();
         let lease_until_ms = now_ms + self.parts.config.lease_ms;
         let mut expired = Vec::new();
         for (&id, session) in &mut self.sessions {

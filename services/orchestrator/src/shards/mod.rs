@@ -208,7 +208,11 @@ impl Shards {
     }
 
     fn remove(&self, shard: Shard) {
-        self.change(|places| drop(places.here.remove(&shard)));
+        self.change(|places| {
+            if let Some(local) = places.here.remove(&shard) {
+                local.tail.close();
+            }
+        });
     }
 
     /// What a look at the store showed.

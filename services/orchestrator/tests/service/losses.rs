@@ -1,5 +1,7 @@
 //! Lost attempts: how each is noticed, and what it costs.
 
+use std::collections::VecDeque;
+
 use planaria_orchestrator::Config;
 use planaria_proto::orchestrator::v1::observe_sessions_request::{Checkpoint, Observation};
 use planaria_proto::orchestrator::v1::report_verdicts_request::Verdict;
@@ -134,6 +136,41 @@ async fn who_was_lost_with_a_culprit_is_not_given_up_with_it() {
     for id in &ids[1..] {
         assert_eq!(world.output(id).await, json!(1));
     }
+}
+
+/// A worker that is never empty by chance is emptied for a suspect.
+#[tokio::test]
+async fn a_busy_worker_is_kept_free_for_a_suspect() {
+    let world = World::with(Config { sweep_ms: 20, ..Config::default() }).await;
+    world.publish("one", ONE).await;
+    let suspect = world.start_workflow("one", json!({})).await;
+    let few = |name, capacity| OpenSessionRequest { capacity, ..hello(name, "1", &["echo"]) };
+    let mut first = Worker::open(&world, few("a", 1)).await.expect("a session");
+    first.next().await;
+    pronounce_dead(&world, &first).await;
+    let mut second = Worker::open(&world, few("b", 1)).await.expect("a session");
+    assert_eq!(second.next().await.workflow_id, suspect);
+    let mut busy = Worker::open(&world, few("c", 2)).await.expect("a session");
+    let mut held = VecDeque::new();
+    for _ in 0..2 {
+        world.start_workflow("one", json!({})).await;
+        held.push_back(busy.next().await);
+    }
+    pronounce_dead(&world, &second).await;
+    let alone = eventually("the suspect runs", async || {
+        world.start_workflow("one", json!({})).await;
+        if let Some(task) = held.pop_front() {
+            busy.complete(&task, json!(1)).await;
+        }
+        held.extend(busy.idle_for(std::time::Duration::from_millis(30)).await);
+        held.iter().position(|task| task.workflow_id == suspect)
+    })
+    .await;
+    assert_eq!((alone, held.len()), (0, 1), "nothing else runs there");
+    // What waits has its turn afterwards.
+    busy.complete(&held[0], json!(1)).await;
+    assert_eq!(world.output(&suspect).await, json!(1));
+    busy.next().await;
 }
 
 #[tokio::test]

@@ -1,16 +1,23 @@
 //! Several orchestrators on one database: they share workers, find each other's workflows, and
 //! take over what the dead leave.
 
+use std::time::Duration;
+
 use planaria_orchestrator::Config;
-use planaria_proto::orchestrator::v1::ListShardsRequest;
+use planaria_proto::orchestrator::v1::{ListShardsRequest, ReadLogRequest, ReadLogResponse};
 use planaria_proto::types::v1::Phase;
 use planaria_runtime::StoreSettings;
 use planaria_store::testing::TestDatabase;
 use serde_json::json;
+use tonic::{Code, Status, Streaming};
 
 use crate::worker::Worker;
 use crate::world::{World, eventually};
 
+/// A shard that is asked for has moved after this.
+const MOVE_MAX: Duration = Duration::from_secs(20);
+/// Long before what is left would be cut (`drain_ms`).
+const DRAIN_MAX: Duration = Duration::from_secs(4);
 const CALL: &str = "  - work: { call: work, with: { n: '${ .n }' } }";
 
 pub(crate) struct Replicas {
@@ -110,6 +117,54 @@ async fn what_a_dead_orchestrator_had_goes_on_at_another_within_seconds() {
         () = work(&mut worker) => {}
     }
     println!("all 20 completed {:?} after the kill", killed.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_follows_the_log_of_a_shard_that_moves_is_told() {
+    let mut replicas = Replicas::new(2).await;
+    replicas.all[0].kill();
+    let all: Vec<u32> = (0..2).collect();
+    let streams = all.iter().map(async |shard| {
+        eventually("the other one has both", async || {
+            let request = ReadLogRequest { shard: *shard, ..ReadLogRequest::default() };
+            let mut stream = replicas.all[1].mesh().read_log(request).await.ok()?.into_inner();
+            // The log of the dead one is passed on to it, and breaks at once.
+            stream.message().await.ok()?.map(|_| stream)
+        })
+        .await
+    });
+    let mut streams = futures_util::future::join_all(streams).await;
+    // It gets one of them back, in order: nothing breaks but what says so.
+    replicas.all[0].start().await;
+    let ends = streams.iter_mut().map(|stream| Box::pin(broken(stream)));
+    let told = futures_util::future::select_all(ends);
+    let (status, ..) = tokio::time::timeout(MOVE_MAX, told).await.expect("it is told");
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+}
+
+/// How a stream of a log breaks.
+async fn broken(stream: &mut Streaming<ReadLogResponse>) -> Status {
+    loop {
+        match stream.message().await {
+            Ok(next) => assert!(next.is_some(), "logs do not end"),
+            Err(status) => return status,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_reads_elsewhere_does_not_keep_an_orchestrator_from_leaving() {
+    let mut replicas = Replicas::new(2).await;
+    let mut readers = Vec::new();
+    for shard in 0..2 {
+        let request = ReadLogRequest { shard, ..ReadLogRequest::default() };
+        let mut stream = replicas.all[0].mesh().read_log(request).await.unwrap().into_inner();
+        stream.message().await.unwrap();
+        readers.push(stream);
+    }
+    let asked = tokio::time::Instant::now();
+    replicas.all[0].stop().await;
+    assert!(asked.elapsed() < DRAIN_MAX, "{:?}", asked.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
