@@ -76,6 +76,8 @@ async fn a_heart_that_beats_at_another_detector_is_not_taken_for_dead() {
     worker.renew(&[&task]).await.expect("renewed");
     pronounce(&world, &worker, Signal::HeartbeatsStopped).await;
     // Nobody hears of it any more.
+    let mut other = Worker::new(&world, "v", &["echo"]).await;
+    assert_eq!(other.next().await.attempt, 2);
     let healing = world.healing(&id).await;
     assert_eq!(healing.signal(), Signal::HeartbeatsStopped);
     assert_eq!(world.get(&id).await.tasks[0].losses, 1);
