@@ -155,7 +155,7 @@ fn pretended() -> [(&'static str, String); 4] {
 
 /// A text without the names that a question named.
 fn anonymous(mut text: String, name: &str) -> String {
-    for name in [name, &*twin(name), "bank", &*twin("bank"), "vault", &*twin("vault")] {
+    for name in ["bank", &*twin("bank"), "vault", &*twin("vault"), name, &*twin(name)] {
         text = text.replace(name, "NAME");
     }
     text
