@@ -6,17 +6,20 @@
 //! the batches under way; if one fails, everything in memory is dropped and read again.
 
 mod advance;
+mod audit;
 mod batch;
 mod command;
 mod dispatch;
 mod entry;
 
 mod finish;
+mod freeze;
 mod guard;
 mod healing;
 mod lane;
 mod lend;
 mod load;
+mod mend;
 mod observe;
 mod permits;
 mod pool;
@@ -27,6 +30,7 @@ mod route;
 mod session;
 mod settling;
 mod start;
+mod telling;
 mod timers;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -96,13 +100,15 @@ pub(crate) enum Internal {
     /// A batch was committed, or not.
     Committed(Result<Vec<crate::store::LogEntry>, StoreError>),
     /// A workflow was read.
-    Loaded(Uuid, Result<Box<load::Loaded>, crate::error::Error>),
+    Loaded(Uuid, Result<Box<load::Loaded>, Box<load::Unread>>),
     /// An expression was evaluated.
     Evaluated(Uuid, u64, planaria_dsl::Answer),
     /// Timers that come within the horizon.
     Timers(Vec<(crate::store::TimerKey, u64)>),
     /// What the reconciler found.
     Observed(Box<reconcile::Observed>),
+    /// What the audit saw.
+    Audited(Box<audit::Looked>),
     /// What the store says of limits.
     Settled(settling::Answered),
     /// Workflows that are over for long.
@@ -155,6 +161,7 @@ pub(crate) struct Engine {
     /// Another engine works on the shard: this one is over.
     is_replaced: bool,
     reconciliation: reconcile::Reconciliation,
+    audit: audit::Audit,
     retention: retention::Retention,
     last_sweep_ms: u64,
     next_sweep: Instant,
@@ -245,6 +252,7 @@ impl Engine {
             is_blank: true,
             is_replaced: false,
             reconciliation: reconcile::Reconciliation::default(),
+            audit: audit::Audit::new(now),
             retention: retention::Retention::new(now),
             last_sweep_ms: planaria_runtime::clock::now_ms(),
             next_sweep: now,
@@ -279,7 +287,7 @@ impl Engine {
             Instant::now() + Duration::from_millis(wait_ms)
         });
         let own = self.next_sweep.min(self.next_scan).min(self.next_reconcile);
-        let own = own.min(self.retention.next());
+        let own = own.min(self.retention.next()).min(self.audit.next);
         let own = if self.permits.is_active() { own.min(self.next_settle) } else { own };
         timer.map_or(own, |timer| timer.min(own))
     }
@@ -307,6 +315,9 @@ impl Engine {
             self.observe_for_repairs();
             self.adopt_rules();
         }
+        if now >= self.audit.next {
+            self.look_into_books();
+        }
         if now >= self.next_settle {
             self.next_settle = after(self.parts.config.settle_ms);
             self.permits.wish();
@@ -324,6 +335,7 @@ impl Engine {
             Internal::Evaluated(id, number, answer) => self.evaluated(id, number, answer),
             Internal::Timers(timers) => self.arm_scanned(&timers),
             Internal::Observed(observed) => self.repair(*observed),
+            Internal::Audited(looked) => self.audited(*looked),
             Internal::Settled(answered) => self.limits_settled(answered),
             Internal::Expired(found) => self.remove_expired(found),
             Internal::Removed => self.removed(),

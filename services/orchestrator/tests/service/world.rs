@@ -78,6 +78,11 @@ impl World {
         self.directory.path().join("orchestrator.db")
     }
 
+    /// The database that it is on, if that is not the file.
+    pub(crate) fn database(&self) -> Option<&str> {
+        self.store.is_postgres().then_some(&*self.store.url)
+    }
+
     /// Ends the orchestrator as a crash would: nothing that runs goes on.
     pub(crate) fn kill(&mut self) {
         if let Some(running) = self.running.take() {
