@@ -164,8 +164,8 @@ impl OrchestratorService for Api {
         let mut workflows = Vec::with_capacity(rows.len());
         for row in rows {
             // What cannot be read is not told; that it faulted is.
-            let fault = row.fault.map(WorkflowFaulted::decode).transpose();
-            let fault = fault.ok().flatten().unwrap_or_default();
+            let fault = row.fault.and_then(|fault| WorkflowFaulted::decode(fault).ok());
+            let fault = fault.unwrap_or_default();
             workflows.push(Faulted {
                 workflow_id: row.id.to_string(),
                 definition: Some(super::definition::reference(&row.definition)),
@@ -418,8 +418,7 @@ fn records(shard: Shard, entries: &[std::sync::Arc<LogEntry>]) -> Result<Vec<Log
                     tracing::error!(workflow = %id, "a record cannot be read: it is left out");
                     continue;
                 };
-                let definition = entry.definition.as_deref();
-                let definition = definition.map(super::definition::reference);
+                let definition = entry.definition.as_deref().map(super::definition::reference);
                 let workflow_id = id.to_string();
                 let record = Some(record);
                 Body::Workflow(WorkflowRecord { workflow_id, definition, record })

@@ -288,14 +288,9 @@ impl Engine {
                 let named = parse_attempt_id(&assignment.attempt_id);
                 named.map(|(key, attempt)| session.sent(key, attempt));
             }
-            let unsent = match &session.stream {
-                Some(stream) => stream
-                    .send(Handed { assignments, ..Handed::default() })
-                    .err()
-                    .map(|unsent| unsent.0.assignments),
-                None => Some(assignments),
-            };
-            session.undelivered.extend(unsent.into_iter().flatten());
+            if let Err(unsent) = session.hand(Handed { assignments, ..Handed::default() }) {
+                session.keep(unsent.assignments);
+            }
         }
     }
 }

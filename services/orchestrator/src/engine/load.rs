@@ -93,10 +93,9 @@ impl Engine {
         self.listeners.retain(|key, _| !frozen(key));
         self.recover_tasks(store.as_ref()).await?;
         self.has_news = true;
-        for session in self.sessions.values().filter(|session| session.lent.is_some()) {
+        for session in self.sessions.values_mut().filter(|session| session.lent.is_some()) {
             let held = Some(session.running.len());
-            let told = session.stream.as_ref();
-            told.map(|stream| stream.send(Handed { held, ..Handed::default() }));
+            let _ = session.hand(Handed { held, ..Handed::default() });
         }
         // What was committed without an answer was not told to those who follow the log.
         self.parts.tail.restart(store.log_end().await?);

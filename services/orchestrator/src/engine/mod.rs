@@ -44,7 +44,9 @@ use uuid::Uuid;
 
 use crate::config::Config;
 use crate::definitions::Definitions;
+use crate::emitted::EmittedEvents;
 use crate::gates::Gates;
+use crate::lending::NeedyShards;
 use crate::limits::Limits;
 use crate::log::LogTail;
 use crate::meters::Meters;
@@ -61,8 +63,8 @@ use entry::{Mail, Slot};
 
 use permits::Permits;
 use route::Routes;
-pub(crate) use session::Handed;
 use session::Session;
+pub(crate) use session::{HANDED_MAX, Handed};
 use timers::Timers;
 
 /// What the engine is made of.
@@ -88,14 +90,15 @@ pub(crate) struct Parts {
     /// What is counted.
     pub(crate) meters: Meters,
     /// Who is told that a session is over.
-    pub ended_sessions: mpsc::UnboundedSender<EndedSession>,
+    pub ended_sessions: mpsc::Sender<EndedSession>,
     /// Told of events that workflows emit.
-    pub emitted: mpsc::UnboundedSender<Emitted>,
+    pub emitted: EmittedEvents,
     /// Told when tasks wait for whom no own session has a slot.
-    pub waits: mpsc::UnboundedSender<Shard>,
+    pub waits: NeedyShards,
 }
 
-/// What the engine's own helpers tell it. Never bounded: each answers one thing it asked for.
+/// What the engine's own helpers tell it. Not bounded, for the engine bounds it: each answers one
+/// thing that it asked for, and it asks once for each workflow, batch, look or page.
 pub(crate) enum Internal {
     /// A batch was committed, or not.
     Committed(Result<Vec<crate::store::LogEntry>, StoreError>),
@@ -276,7 +279,7 @@ impl Engine {
         self.return_idle();
         self.settle_limits();
         if std::mem::take(&mut self.has_news) && self.routes.is_open() {
-            let _ = self.parts.waits.send(self.parts.shard);
+            self.parts.waits.tell(self.parts.shard);
         }
         self.send_off();
     }
