@@ -29,11 +29,11 @@ impl<K: Ord + Clone> Repeats<K> {
             self.forget_oldest(now_ms);
         }
         let times = self.repaired.entry(key.clone()).or_default();
+        let was_over = is_over(times, now_ms);
         // The last few are enough to tell how many there were.
         if times.len() > REPAIRS_MAX {
             times.pop_front();
         }
-        let was_over = is_over(times, now_ms);
         times.push_back(now_ms);
         is_over(times, now_ms) && !was_over
     }

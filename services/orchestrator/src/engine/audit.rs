@@ -46,6 +46,8 @@ pub(super) struct Audit {
 /// What one look showed.
 pub(crate) struct Looked {
     found: Vec<Found>,
+    /// Workflows that are no more.
+    gone: Vec<Uuid>,
     after: Uuid,
 }
 
@@ -117,7 +119,7 @@ impl Engine {
             let looked = look(store.as_ref(), &definitions, doubted, (after, most)).await;
             let looked = looked.unwrap_or_else(|error| {
                 tracing::error!(error = super::batch::chain(&error), "the audit cannot look");
-                Looked { found: Vec::new(), after }
+                Looked { found: Vec::new(), gone: Vec::new(), after }
             });
             let _ = inner.send(Internal::Audited(Box::new(looked)));
         });
@@ -127,6 +129,9 @@ impl Engine {
     pub(super) fn audited(&mut self, looked: Looked) {
         self.audit.is_looking = false;
         self.audit.after = looked.after;
+        for id in looked.gone {
+            self.audit.doubts.remove(&id);
+        }
         for (id, at_ms, seen) in looked.found {
             let is_settled = match self.slots.get(&id) {
                 Some(Slot::Live(entry)) => is_settled(entry, at_ms),
@@ -139,7 +144,7 @@ impl Engine {
             match (seen, self.slots.get(&id)) {
                 (Ok(seen), Some(Slot::Frozen(_))) => self.thaw_if_right(id, &seen),
                 (Ok(seen), _) => self.judge(id, *seen),
-                (Err(_), Some(Slot::Frozen(_))) => {}
+                (Err(_), Some(Slot::Frozen(_))) => drop(self.audit.doubts.remove(&id)),
                 (Err(damage), _) => {
                     self.audit.doubts.remove(&id);
                     self.freeze(id, *damage);
@@ -277,7 +282,7 @@ async fn look(
     let young_ms = now_ms().saturating_sub(YOUNG_MS);
     let known = doubted.len();
     let ids = doubted.into_iter().chain(page);
-    let mut looked = Looked { found: Vec::new(), after: Uuid::nil() };
+    let mut looked = Looked { found: Vec::new(), gone: Vec::new(), after: Uuid::nil() };
     let mut bytes = 0;
     for (position, id) in ids.enumerate() {
         if bytes > LOOK_BYTES_MAX {
@@ -298,7 +303,7 @@ async fn look(
                 let seen = see(store, id, loaded).await?;
                 looked.found.push((id, at_ms, Ok(Box::new(seen))));
             }
-            Err((Error::WorkflowNotFound(_), _)) => {}
+            Err((Error::WorkflowNotFound(_), _)) => looked.gone.push(id),
             Err((error, stored)) => match damage(&error, stored) {
                 Some(damage) => looked.found.push((id, at_ms, Err(Box::new(damage)))),
                 None => tell!(error, About::workflow(id), error = %error, "cannot be audited"),

@@ -8,7 +8,7 @@ use planaria_kernel::workflow::{
     Fact, FrameId, FrameState, Input, Phase, Recorded, RerunPlan, Workflow,
 };
 use planaria_proto::task::v1::OpenSessionRequest;
-use planaria_proto::types::v1::Healing;
+use planaria_proto::types::v1::{self as proto, Healing};
 use planaria_runtime::clock::now_ms;
 use prost::Message;
 use uuid::Uuid;
@@ -219,7 +219,10 @@ impl Engine {
     }
 
     fn not_loaded(&mut self, id: Uuid, (error, stored): Unread, waiting: VecDeque<Mail>) {
-        if let Some(damage) = damage(&error, stored) {
+        // What is over needs nobody to look at it: whoever wants something of it is refused.
+        let needs_people =
+            |damage: &Damage| matches!(damage.over, None | Some(proto::Phase::Faulted));
+        if let Some(damage) = damage(&error, stored).filter(needs_people) {
             self.slots.insert(id, Slot::Loading(waiting));
             self.freeze(id, damage);
             return;

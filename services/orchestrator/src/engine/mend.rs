@@ -87,6 +87,7 @@ impl Engine {
             entry.tasks.keys().filter(|frame| !due.contains_key(frame)).copied().collect();
         for frame in stray {
             self.abandon(entry, frame, &mut changed);
+            self.take_away(TaskKey { workflow: id, frame });
         }
         for (frame, book) in due {
             // One more than any that may have been handed out.
@@ -94,15 +95,27 @@ impl Engine {
             let stored = mending.attempts.get(&frame).copied().unwrap_or(0);
             let attempt = known.max(stored).max(book.attempt) + 1;
             let Some(row) = entry.tasks.get(&frame) else {
+                self.take_away(TaskKey { workflow: id, frame });
                 self.schedule(entry, id, frame, attempt, &mut changed);
                 continue;
             };
             if !has_attempt(entry, row, book.attempt) {
                 self.abandon(entry, frame, &mut changed);
+                self.take_away(TaskKey { workflow: id, frame });
                 self.schedule(entry, id, frame, attempt, &mut changed);
             } else if !is_declared(&entry.workflow, frame, row) {
                 self.declare(entry, TaskKey { workflow: id, frame });
             }
+        }
+    }
+
+    /// Nobody has a task, whatever its row said.
+    fn take_away(&mut self, key: TaskKey) {
+        self.routes.forget(key);
+        self.retrying.remove(&key);
+        let holders: Vec<Uuid> = self.sessions.keys().copied().collect();
+        for session in holders {
+            self.release(Some(session), key);
         }
     }
 
@@ -112,7 +125,7 @@ impl Engine {
         let Some(new) = self.new_row(entry, key, old.attempt) else { return };
         let is_queued = old.state == TaskState::Queued;
         if is_queued {
-            self.routes.remove(&old);
+            self.routes.forget(key);
         }
         let row = TaskRow {
             queue: new.queue,

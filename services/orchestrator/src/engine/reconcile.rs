@@ -286,6 +286,12 @@ impl Engine {
         if over || row.state != TaskState::Running || !self.is_orphan(row) {
             return;
         }
+        // Whoever had it before its row said otherwise has it no more.
+        let key = row.key;
+        let holders: Vec<Uuid> = self.sessions.keys().copied().collect();
+        for session in holders {
+            self.release(Some(session), key);
+        }
         let loss = Loss {
             frame,
             attempt: row.attempt,
