@@ -56,8 +56,10 @@ fn spoilt(right: &Books, last_frame: u32) -> Vec<(Books, Difference)> {
     };
     for &frame in right.tasks.keys() {
         let row = Row::Task(frame);
-        let of = move |books: &mut Books| books.tasks.get_mut(&frame).expect("it is there").clone();
-        spoil(Difference::Missing(row), &|books| drop(books.tasks.remove(&frame)));
+        let of = move |books: &mut Books| books.tasks[&frame];
+        spoil(Difference::Missing(row), &|books| {
+            books.tasks.remove(&frame);
+        });
         spoil(Difference::Wrong(row), &|books| {
             let book = TaskBook { attempt: 0, ..of(books) };
             books.tasks.insert(frame, book);
@@ -69,14 +71,18 @@ fn spoilt(right: &Books, last_frame: u32) -> Vec<(Books, Difference)> {
     }
     for &(frame, timer) in right.timers.keys() {
         let row = Row::Timer(frame, timer);
-        spoil(Difference::Missing(row), &|books| drop(books.timers.remove(&(frame, timer))));
+        spoil(Difference::Missing(row), &|books| {
+            books.timers.remove(&(frame, timer));
+        });
         spoil(Difference::Wrong(row), &|books| {
             *books.timers.get_mut(&(frame, timer)).expect("it is there") += 1;
         });
     }
     for &frame in right.listeners.keys() {
         let row = Row::Listener(frame);
-        spoil(Difference::Missing(row), &|books| drop(books.listeners.remove(&frame)));
+        spoil(Difference::Missing(row), &|books| {
+            books.listeners.remove(&frame);
+        });
         spoil(Difference::Wrong(row), &|books| {
             books.listeners.insert(frame, "another.type".into());
         });
@@ -85,10 +91,14 @@ fn spoilt(right: &Books, last_frame: u32) -> Vec<(Books, Difference)> {
     let unused = (1..=last_frame).map(FrameId).find(|frame| !right.tasks.contains_key(frame));
     if let Some(frame) = unused {
         let said = Difference::Stray(Row::Task(frame));
-        spoil(said, &|books| drop(books.tasks.insert(frame, made_up)));
+        spoil(said, &|books| {
+            books.tasks.insert(frame, made_up);
+        });
     }
     let ahead = FrameId(last_frame + 1);
-    spoil(Difference::Ahead(ahead), &|books| drop(books.tasks.insert(ahead, made_up)));
+    spoil(Difference::Ahead(ahead), &|books| {
+        books.tasks.insert(ahead, made_up);
+    });
     all
 }
 
