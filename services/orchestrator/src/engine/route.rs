@@ -10,7 +10,7 @@ use super::lane::{Parked, Place, Rank, Tenant};
 use super::pool::Pools;
 use super::session::Session;
 use crate::limits::{LimitUse, Rules};
-use crate::store::TaskRow;
+use crate::store::{TaskKey, TaskRow};
 
 /// All routes.
 pub(crate) struct Routes {

@@ -82,7 +82,7 @@ impl Scene {
     /// The last word on each healing of a workflow.
     pub(crate) async fn all_told(&self, id: &str, action: HealingAction) -> Vec<Healing> {
         let mut last: Vec<Healing> = Vec::new();
-        for healing in self.world.healings().await {
+        for healing in self.world.healings_in_what_is_left().await {
             last.retain(|before| before.id != healing.id);
             last.push(healing);
         }
@@ -182,7 +182,7 @@ impl Hand {
         let of = self.id(id);
         let texts = format!(
             "SELECT 'task ' || frame || ' ' || state || ' ' || function || ' ' || queue || ' '
-                || priority FROM tasks WHERE workflow_id = {of}
+                || priority || CASE WHEN attempt > 0 THEN '' ELSE ' never' END FROM tasks WHERE workflow_id = {of}
             UNION ALL SELECT 'timer ' || frame || ' ' || timer || ' ' || due_ms
                 FROM timers WHERE workflow_id = {of}
             UNION ALL SELECT 'listener ' || frame || ' ' || event_type
