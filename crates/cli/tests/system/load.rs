@@ -32,9 +32,14 @@ pub(crate) struct Started {
 impl Started {
     /// The shard that has it: the last two bytes of its id.
     pub(crate) fn shard(&self) -> u16 {
-        let bytes = *self.id.parse::<Uuid>().unwrap().as_bytes();
-        u16::from_be_bytes([bytes[14], bytes[15]])
+        shard_of(&self.id)
     }
+}
+
+/// The shard of a workflow or session.
+pub(crate) fn shard_of(id: &str) -> u16 {
+    let bytes = *id.parse::<Uuid>().unwrap().as_bytes();
+    u16::from_be_bytes([bytes[14], bytes[15]])
 }
 
 #[derive(Debug, Default)]

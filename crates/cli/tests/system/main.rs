@@ -18,6 +18,7 @@ mod processes;
 mod raw;
 mod workload;
 
+mod across;
 mod handed_back;
 mod idle;
 mod killed;

@@ -57,13 +57,22 @@ impl Processes {
     }
 
     /// On PostgreSQL, with more replicas of these services: `orchestrator-2` is the second one of
-    /// the orchestrator. Those that come `later` are known to the others and not started.
-    pub(crate) async fn start_replicas(more: &[&str], workers: &[&str], later: &[&str]) -> Self {
+    /// the orchestrator. Those that come `later` are known to the others and not started. With the
+    /// address of a Redis, that is the bus; else there is none between the processes.
+    pub(crate) async fn start_replicas(
+        more: &[&str],
+        workers: &[&str],
+        later: &[&str],
+        redis_url: Option<&str>,
+    ) -> Self {
         let database = TestDatabase::create().await;
-        let settings = format!(
+        let mut settings = format!(
             "[telemetry]\nlevel = \"info\"\n\n[store]\nurl = \"{}\"\nconnections_max = 4\n",
             database.url
         );
+        if let Some(url) = redis_url {
+            writeln!(settings, "\n[bus]\nurl = \"{url}\"").unwrap();
+        }
         let mut processes = Self::plan(&settings, more, workers, Some(database));
         processes.start_all(later).await;
         processes

@@ -48,7 +48,7 @@ async fn check(processes: &Processes, started: &[Started]) -> (usize, Vec<String
 #[tokio::test(flavor = "multi_thread")]
 async fn orchestrators_come_and_go_under_load() {
     let more = ["orchestrator-2", "orchestrator-3"];
-    let mut processes = Processes::start_replicas(&more, &WORKERS, &more).await;
+    let mut processes = Processes::start_replicas(&more, &WORKERS, &more, None).await;
     processes.alive(&WORKERS).await;
     workload::publish(&processes.client).await;
     let seed = fastrand::u64(..);
@@ -104,7 +104,7 @@ async fn every_service_is_restarted_in_turn_under_load() {
         "notification-2",
         "monitoring-2",
     ];
-    let mut processes = Processes::start_replicas(&more, &WORKERS, &[]).await;
+    let mut processes = Processes::start_replicas(&more, &WORKERS, &[], None).await;
     processes.alive(&WORKERS).await;
     workload::publish(&processes.client).await;
     let seed = fastrand::u64(..);
