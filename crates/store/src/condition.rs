@@ -209,8 +209,7 @@ pub fn is_trouble(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 /// The error with everything that caused it, on one line.
-#[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
+fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

@@ -15,7 +15,7 @@ mod lock;
 mod migrations;
 mod session;
 
-pub use condition::{chain, is_trouble, tell};
+pub use condition::{is_trouble, tell};
 pub use error::Error;
 pub use migrations::Migration;
 pub use postgres::{PostgresPlan, PostgresSchema, PostgresStore, retried};

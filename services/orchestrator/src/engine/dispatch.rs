@@ -17,7 +17,6 @@ use super::guard::Doorkeeper;
 use super::lane::Asked;
 use super::route::{Next, Route};
 use super::session::{Handed, NOT_SENT, Running, Session};
-use super::telling::About;
 use crate::convert::{self, attempt};
 use crate::gates::Admission;
 use crate::store::{TaskKey, TaskRow, TaskState};
@@ -223,8 +222,7 @@ impl Engine {
         session.occupy(row.key, running);
         let worker = session.worker.clone();
         if let Some(healing) = row.healing.take() {
-            let about = About::task(row.key.workflow, entry, frame);
-            self.complete_healing(&healing, &about, &worker, now_ms);
+            self.complete_healing(&healing, row.attempt, &worker, now_ms);
         }
         let row = &entry.tasks[&frame];
         if let Some(assignment) = self.assignment(entry, row, id) {
@@ -288,9 +286,14 @@ impl Engine {
                 let named = parse_attempt_id(&assignment.attempt_id);
                 named.map(|(key, attempt)| session.sent(key, attempt));
             }
-            if let Err(unsent) = session.hand(Handed { assignments, ..Handed::default() }) {
-                session.keep(unsent.assignments);
-            }
+            let unsent = match &session.stream {
+                Some(stream) => stream
+                    .send(Handed { assignments, ..Handed::default() })
+                    .err()
+                    .map(|unsent| unsent.0.assignments),
+                None => Some(assignments),
+            };
+            session.undelivered.extend(unsent.into_iter().flatten());
         }
     }
 }

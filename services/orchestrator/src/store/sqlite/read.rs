@@ -10,7 +10,6 @@ use super::rows;
 use crate::store::rows::timer_from_number;
 use crate::store::{
     DefinitionKey, DefinitionRow, SessionRow, StoreError, TaskKey, TaskRow, TimerKey, WorkflowRow,
-    known, readable,
 };
 
 pub(super) async fn put_definition(
@@ -112,7 +111,9 @@ pub(super) async fn tasks_of(
             .bind(*id)
             .fetch_all(store.readers())
             .await?;
-        tasks.extend(readable(found.iter().map(rows::task).collect())?);
+        for row in &found {
+            tasks.push(rows::task(row)?);
+        }
     }
     Ok(tasks)
 }
@@ -131,7 +132,7 @@ pub(super) async fn tasks(
         .bind(limit)
         .fetch_all(store.readers())
         .await?;
-    readable(found.iter().map(rows::task).collect())
+    found.iter().map(rows::task).collect()
 }
 
 pub(super) async fn timers_before(
@@ -144,24 +145,7 @@ pub(super) async fn timers_before(
         .bind(limit)
         .fetch_all(store.readers())
         .await?;
-    readable(found.iter().map(timer).collect())
-}
-
-pub(super) async fn timers_of(
-    store: &SqliteStore,
-    id: Uuid,
-) -> Result<Vec<Option<(TimerKey, u64)>>, StoreError> {
-    let select = sqlx::query("SELECT * FROM timers WHERE workflow_id = ?").bind(id);
-    let found = select.fetch_all(store.readers()).await?;
-    found.iter().map(|row| known(timer(row))).collect()
-}
-
-pub(super) async fn listeners_of(
-    store: &SqliteStore,
-    id: Uuid,
-) -> Result<Vec<(TaskKey, String)>, StoreError> {
-    let select = sqlx::query("SELECT * FROM listeners WHERE workflow_id = ?").bind(id);
-    select.fetch_all(store.readers()).await?.iter().map(listener).collect()
+    found.iter().map(timer).collect()
 }
 
 pub(super) fn timer(row: &sqlx::sqlite::SqliteRow) -> Result<(TimerKey, u64), StoreError> {
@@ -195,11 +179,10 @@ pub(super) async fn open_healings(store: &SqliteStore) -> Result<Vec<Bytes>, Sto
 
 pub(super) async fn listeners(store: &SqliteStore) -> Result<Vec<(TaskKey, String)>, StoreError> {
     let found = sqlx::query("SELECT * FROM listeners").fetch_all(store.readers()).await?;
-    found.iter().map(listener).collect()
-}
-
-fn listener(row: &sqlx::sqlite::SqliteRow) -> Result<(TaskKey, String), StoreError> {
-    let frame = FrameId(row.try_get("frame")?);
-    let task = TaskKey { workflow: row.try_get("workflow_id")?, frame };
-    Ok((task, row.try_get("event_type")?))
+    let key = |row: &sqlx::sqlite::SqliteRow| -> Result<(TaskKey, String), StoreError> {
+        let frame = FrameId(row.try_get("frame")?);
+        let task = TaskKey { workflow: row.try_get("workflow_id")?, frame };
+        Ok((task, row.try_get("event_type")?))
+    };
+    found.iter().map(key).collect()
 }
