@@ -118,10 +118,14 @@ impl Tenant {
         !self.is_aside && self.lines.iter().any(|line| !line.open.is_empty())
     }
 
-    /// What the suspects ask for that are not set aside.
-    pub(crate) fn suspects(&self) -> impl Iterator<Item = &Asked> {
+    /// What the suspects ask for that are not set aside, and how many there are.
+    pub(crate) fn suspects(&self) -> impl Iterator<Item = (&Asked, usize)> {
         let may_go = |line: &&Line| line.asked.is_suspect && !line.open.is_empty();
-        self.lines.iter().filter(|_| !self.is_aside).filter(may_go).map(|line| &line.asked)
+        let lines = self.lines.iter().filter(|_| !self.is_aside).filter(may_go);
+        lines.map(|line| {
+            let lanes = line.lanes.values().filter(|lane| !lane.is_aside);
+            (&line.asked, lanes.map(|lane| lane.tasks.len()).sum())
+        })
     }
 
     /// How many tasks are set aside.

@@ -299,6 +299,8 @@ impl Engine {
         if now >= self.next_sweep {
             self.next_sweep = sweep;
             self.sweep_leases();
+            self.settle_doubts();
+            self.keep_for_suspects();
             self.forget_old_keys();
             self.forget_closed_watchers();
         }

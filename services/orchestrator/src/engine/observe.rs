@@ -139,7 +139,8 @@ impl Engine {
 
     /// Verdicts that were doubted: the worker was heard of since, by another detector than the one
     /// that misses it, or it is dead.
-    pub(super) fn settle_doubts(&mut self, now_ms: u64) {
+    pub(super) fn settle_doubts(&mut self) {
+        let now_ms = now_ms();
         for (session, doubt) in std::mem::take(&mut self.doubts) {
             let Some(heard_ms) = self.sessions.get(&session).map(|session| session.heard_ms) else {
                 continue;

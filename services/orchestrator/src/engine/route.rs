@@ -317,8 +317,8 @@ impl Route {
         self.open == 0 && tenant.is_none_or(|tenant| !tenant.has_lane_of(row))
     }
 
-    /// What the suspects ask for that wait and may go.
-    pub(crate) fn suspects(&self) -> impl Iterator<Item = &Asked> {
+    /// What the suspects ask for that wait and may go, and how many there are.
+    pub(crate) fn suspects(&self) -> impl Iterator<Item = (&Asked, usize)> {
         self.tenants.values().flat_map(Tenant::suspects)
     }
 

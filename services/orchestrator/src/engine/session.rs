@@ -372,8 +372,6 @@ impl Engine {
             > self.parts.config.sweep_ms.max(1_000)
             || now_ms < self.last_sweep_ms;
         self.last_sweep_ms = now_ms;
-        self.settle_doubts(now_ms);
-        self.keep_for_suspects();
         let lease_until_ms = now_ms + self.parts.config.lease_ms;
         let mut expired = Vec::new();
         for (&id, session) in &mut self.sessions {

@@ -2,15 +2,15 @@
 //! loss without company tells the culprit.
 //!
 //! A suspect takes a worker that has nothing else, and nothing joins it there. Workers under load
-//! are never empty by chance: one is kept free for the suspects of a route until it is.
+//! are never empty by chance: some are kept free for the suspects that wait.
 
-use std::cmp::Reverse;
 use std::collections::HashSet;
 
 use uuid::Uuid;
 
 use super::Engine;
 use super::lane::Asked;
+use super::route::Route;
 use super::session::Session;
 
 impl Session {
@@ -36,36 +36,24 @@ impl Session {
 }
 
 impl Engine {
-    /// Keeps a worker free for the suspects of each route that wait, and no other.
+    /// Keeps workers free for the suspects that wait: one for each, but never more than half of
+    /// those that could run them, or one if that is all.
     pub(super) fn keep_for_suspects(&mut self) {
-        let kept: HashSet<Uuid> = self
-            .sessions
-            .iter()
-            .filter(|(_, session)| session.is_apart && !session.has_suspect())
-            .map(|(id, _)| *id)
-            .collect();
-        let mut wanted: Vec<(String, Asked, Vec<Uuid>)> = Vec::new();
-        for (_, function, route) in self.routes.iter() {
-            for asked in route.suspects() {
-                wanted.push((function.to_owned(), asked.clone(), route.sessions.clone()));
-            }
-        }
+        let is_kept = |session: &Session| session.is_apart && !session.has_suspect();
+        let kept = self.sessions.iter().filter(|(_, session)| is_kept(session));
+        let kept: HashSet<Uuid> = kept.map(|(id, _)| *id).collect();
         let mut keep: HashSet<Uuid> = HashSet::new();
-        for (function, asked, sessions) in wanted {
-            let able = sessions.iter().filter_map(|id| Some((*id, self.sessions.get(id)?)));
-            let mut able: Vec<(Uuid, &Session)> =
-                able.filter(|(_, session)| session.can_run(&function, &asked)).collect();
-            // A lent worker is kept only where there is no other: it has to do elsewhere, too.
-            if able.iter().any(|(_, session)| session.lent.is_none()) {
-                able.retain(|(_, session)| session.lent.is_none());
+        for (_, function, route) in self.routes.iter() {
+            for (asked, waiting) in route.suspects() {
+                let able = self.able(route, function, asked);
+                let most = able.len().div_ceil(2);
+                let (taken, mut free): (Vec<_>, Vec<_>) = able
+                    .into_iter()
+                    .partition(|(id, session)| session.has_suspect() || keep.contains(id));
+                free.sort_by_key(|(id, session)| (!kept.contains(id), session.load()));
+                let count = waiting.min(most.saturating_sub(taken.len()));
+                keep.extend(free.iter().take(count).map(|(id, _)| *id));
             }
-            if able.iter().any(|(id, session)| keep.contains(id) || session.has_suspect()) {
-                continue;
-            }
-            let best = able
-                .iter()
-                .max_by_key(|(id, session)| (kept.contains(id), Reverse(session.load())));
-            keep.extend(best.map(|(id, _)| *id));
         }
         for id in keep.symmetric_difference(&kept) {
             if let Some(session) = self.sessions.get_mut(id) {
@@ -73,5 +61,17 @@ impl Engine {
                 self.hungry.insert(*id);
             }
         }
+    }
+
+    /// The sessions that could run a route's tasks. A worker that another shard lent is among them
+    /// only where there is no other: it has to do elsewhere, too.
+    fn able(&self, route: &Route, function: &str, asked: &Asked) -> Vec<(Uuid, &Session)> {
+        let offer = route.sessions.iter().filter_map(|id| Some((*id, self.sessions.get(id)?)));
+        let mut able: Vec<_> =
+            offer.filter(|(_, session)| session.can_run(function, asked)).collect();
+        if able.iter().any(|(_, session)| session.lent.is_none()) {
+            able.retain(|(_, session)| session.lent.is_none());
+        }
+        able
     }
 }
