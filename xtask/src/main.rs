@@ -8,7 +8,7 @@ mod rig;
 mod test;
 mod tidy;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use process::Program;
@@ -25,8 +25,14 @@ const USAGE: &str = "cargo xtask <chore>
   deny                   licences, advisories and origins of the dependencies (needs cargo-deny)";
 
 fn main() -> ExitCode {
-    // The manifest's folder is fixed at build time, so a chore works from any folder.
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
+    let root = match root() {
+        Ok(root) => root,
+        Err(problem) => {
+            eprintln!("{problem}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let root = root.as_path();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match arguments.split_first() {
@@ -44,6 +50,19 @@ fn main() -> ExitCode {
             eprintln!("{problem}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// The repository that Cargo runs the chore of, from whatever folder. Where it was built says
+/// nothing: clones that share a target folder share this program.
+fn root() -> Result<PathBuf, String> {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR");
+    let package = package.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    let root = package.parent().unwrap_or(Path::new("."));
+    if root.join("Cargo.toml").is_file() {
+        Ok(root.to_owned())
+    } else {
+        Err(format!("{} is no clone of the repository: run `cargo xtask`", root.display()))
     }
 }
 
