@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use crate::Error;
-use crate::postgres::Failure;
+use crate::failure::Failure;
 
 /// Between two looks at a store that is not well.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -201,7 +201,7 @@ pub fn is_trouble(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(error) = error.downcast_ref::<sqlx::Error>() {
-            return kind(crate::postgres::failure(error)).is_some();
+            return kind(crate::failure::failure(error)).is_some();
         }
         next = error.source();
     }

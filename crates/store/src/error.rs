@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::postgres::{Failure, failure};
+use crate::failure::{Failure, failure};
 
 /// An error of opening or using a store. A store is named by its file, or by server, database and
 /// schema; never with a password.

@@ -11,12 +11,14 @@ pub mod testing;
 
 mod condition;
 mod error;
+mod failure;
 mod lock;
 mod migrations;
 mod session;
 
 pub use condition::{is_trouble, tell};
 pub use error::Error;
+pub use failure::{Failure, failure};
 pub use migrations::Migration;
 pub use postgres::{PostgresPlan, PostgresSchema, PostgresStore, retried};
 pub use session::{PostgresSession, SqliteSession};

@@ -4,7 +4,6 @@
 //! Only what CockroachDB and YugabyteDB speak too: no LISTEN, no advisory locks.
 
 mod connect;
-mod failure;
 mod migrations;
 mod statements;
 mod words;
@@ -18,7 +17,6 @@ use tokio::sync::watch;
 use crate::condition::{Condition, Probe};
 use crate::{Error, Migration};
 
-pub use failure::{Failure, failure};
 pub use statements::{PostgresTransaction, retried};
 
 /// Where the database is and how it is used.

@@ -18,9 +18,9 @@ use tokio::sync::watch;
 
 use crate::Error;
 use crate::condition::{Condition, Probe};
+use crate::failure::failure;
 use crate::lock::StoreLock;
 use crate::migrations::{self, Migration};
-use crate::postgres::failure;
 
 /// How a store is opened. The defaults suit a service that shares its machine with six others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

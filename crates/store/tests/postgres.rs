@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
-use planaria_store::postgres::{self, Failure, failure, retried};
+use planaria_store::postgres::{self, retried};
 use planaria_store::testing::TestDatabase;
 use planaria_store::{Error, Migration, PostgresPlan, PostgresSchema, PostgresStore};
+use planaria_store::{Failure, failure};
 use sqlx::Row;
 
 const NOTES: Migration =

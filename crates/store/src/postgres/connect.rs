@@ -6,10 +6,10 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool, Row};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::failure::{Failure, failure};
 use super::words::{encrypted, words};
 use super::{PostgresPlan, PostgresSchema};
 use crate::Error;
+use crate::failure::{Failure, failure};
 
 /// The first major release whose SQL is spoken here.
 const MAJOR_MIN: u32 = 14;

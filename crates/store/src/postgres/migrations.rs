@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use super::PostgresSchema;
 use super::connect::Target;
-use super::failure::{Failure, failure};
+use crate::failure::{Failure, failure};
 use crate::{Error, Migration};
 
 /// Two processes that begin with an empty database meet here; the second tries again.

@@ -12,8 +12,8 @@ use sqlx::{Execute, Executor, PgConnection, Postgres};
 use tokio::time::{sleep, timeout};
 
 use super::PostgresStore;
-use super::failure::{Failure, failure};
 use crate::Error;
+use crate::failure::{Failure, failure};
 
 /// Transactions that were in another's way are tried so often.
 const TRIES_MAX: u32 = 6;

@@ -1,6 +1,6 @@
 //! What errors of the databases mean to whoever writes.
 
-use planaria_store::postgres::{Failure, failure};
+use planaria_store::{Failure, failure};
 
 use super::StoreError;
 
