@@ -145,7 +145,7 @@ impl<'a> Lowering<'a> {
             (key, None) => {
                 let text = literal_text(key)?;
                 let key = Filter::Constant(text_value(text.as_str()));
-                let step = Step::Key(text_value(text.as_str()), false);
+                let step = Step::Index(text_value(text.as_str()), false);
                 let value = Filter::Path(Box::new(Filter::Identity), vec![step]);
                 Some(Filter::Member(Box::new(key), Box::new(value)))
             }
@@ -187,26 +187,36 @@ impl<'a> Lowering<'a> {
         let mut steps = Vec::with_capacity(path.0.len());
         for (part, optional) in &path.0 {
             let optional = matches!(optional, Opt::Optional);
+            let mut index = |term: &Term<&str>| self.term(term).map(|filter| *filter);
             steps.push(match part {
-                Part::Index(index) => match literal_text(index) {
-                    Some(text) => Step::Key(text_value(text), optional),
-                    None => Step::Index(self.term(index)?, optional),
+                Part::Index(term) => match literal_text(term) {
+                    Some(text) => Step::Index(Filter::Constant(text_value(text)), optional),
+                    None => Step::Index(index(term)?, optional),
                 },
                 Part::Range(None, None) => Step::Each(optional),
                 Part::Range(from, to) => {
                     let from = match from {
-                        Some(from) => Some(self.term(from)?),
+                        Some(from) => Some(index(from)?),
                         None => None,
                     };
                     let to = match to {
-                        Some(to) => Some(self.term(to)?),
+                        Some(to) => Some(index(to)?),
                         None => None,
                     };
                     Step::Slice(from, to, optional)
                 }
             });
         }
-        Some(Filter::Path(head, steps))
+        let mut constant = |index: &Filter| match index {
+            Filter::Constant(value) => Ok(value.clone()),
+            _ => Err(()),
+        };
+        let constants: Result<_, ()> =
+            steps.iter().map(|step| step.try_map(&mut constant)).collect();
+        Some(match constants {
+            Ok(constants) => Filter::Path(head, constants),
+            Err(()) => Filter::ComputedPath(head, steps),
+        })
     }
 
     fn call(&mut self, name: &str, arguments: &[Term<&str>]) -> Option<Filter> {
@@ -263,8 +273,8 @@ impl<'a> Lowering<'a> {
     }
 
     fn position(&self, position: isize) -> Filter {
-        let index = Filter::Constant(Val::from(position));
-        Filter::Path(Box::new(Filter::Identity), vec![Step::Index(Box::new(index), false)])
+        let step = Step::Index(Val::from(position), false);
+        Filter::Path(Box::new(Filter::Identity), vec![step])
     }
 }
 

@@ -31,8 +31,10 @@ pub(crate) enum Filter {
     Argument(usize),
     /// A local variable; 0 is the innermost.
     Local(usize),
-    /// `f.a[0]?`
-    Path(Box<Self>, Vec<Step>),
+    /// `f.a[0]?`, the most frequent.
+    Path(Box<Self>, Vec<Step<Val>>),
+    /// `f.a[g]`: all indices are computed, on the input of the whole path, before its first step.
+    ComputedPath(Box<Self>, Vec<Step<Self>>),
     /// `[f]`
     Array(Box<Self>),
     /// `{(f): g}`
@@ -69,17 +71,31 @@ pub(crate) enum Filter {
     Quantify(bool, Box<Self>, Box<Self>),
 }
 
-/// A step of a path; the boolean says whether it is optional (`?`).
+/// A step of a path, by indices or by filters that compute them; the boolean says whether it is
+/// optional (`?`).
 #[derive(Clone, Debug)]
-pub(crate) enum Step {
-    /// `.a`: constant, the most frequent.
-    Key(Val, bool),
-    /// `.[f]`
-    Index(Box<Filter>, bool),
+pub(crate) enum Step<I> {
+    /// `.a`, `.[0]`, `.[f]`
+    Index(I, bool),
     /// `.[]`
     Each(bool),
     /// `.[f:g]`
-    Slice(Option<Box<Filter>>, Option<Box<Filter>>, bool),
+    Slice(Option<I>, Option<I>, bool),
+}
+
+impl<I> Step<I> {
+    /// The step with other indices; the first error is the result.
+    fn try_map<J, E>(&self, index: &mut impl FnMut(&I) -> Result<J, E>) -> Result<Step<J>, E> {
+        Ok(match self {
+            Self::Index(at, optional) => Step::Index(index(at)?, *optional),
+            Self::Each(optional) => Step::Each(*optional),
+            Self::Slice(from, to, optional) => {
+                let from = from.as_ref().map(&mut *index).transpose()?;
+                let to = to.as_ref().map(index).transpose()?;
+                Step::Slice(from, to, *optional)
+            }
+        })
+    }
 }
 
 /// Builtins on the input alone.

@@ -129,9 +129,17 @@ impl Machine<'_> {
                 out(self.arguments.get(*position).cloned().ok_or(Stop::Escalate)?)
             }
             Filter::Local(position) => out(local(scope, *position)?),
-            Filter::Path(head, steps) => self.eval(head, scope, input.clone(), &mut |value| {
-                self.path(steps, scope, &input, value, out)
-            }),
+            Filter::Path(head, steps) => {
+                self.eval(head, scope, input, &mut |value| self.path(steps, value, out))
+            }
+            Filter::ComputedPath(head, steps) => {
+                self.eval(head, scope, input.clone(), &mut |value| {
+                    let mut index = |index: &Filter| self.single(index, scope, &input);
+                    let steps: Result<Vec<Step<Val>>, Stop> =
+                        steps.iter().map(|step| step.try_map(&mut index)).collect();
+                    self.path(&steps?, value, out)
+                })
+            }
             Filter::Pipe(left, right) => {
                 self.eval(left, scope, input, &mut |value| self.eval(right, scope, value, out))
             }
@@ -303,28 +311,13 @@ impl Machine<'_> {
         }
     }
 
-    /// Walks the steps of a path; indices are evaluated on the input of the whole path.
-    fn path(
-        &self,
-        steps: &[Step],
-        scope: Scope<'_>,
-        input: &Val,
-        value: Val,
-        out: Out<'_>,
-    ) -> Flow {
+    /// Walks the steps of a path.
+    fn path(&self, steps: &[Step<Val>], value: Val, out: Out<'_>) -> Flow {
         let Some((step, rest)) = steps.split_first() else { return out(value) };
         self.charge(1)?;
         let (next, optional) = match step {
-            Step::Key(key, optional) => (self.index(value, key), *optional),
-            Step::Index(index, optional) => {
-                let index = self.single(index, scope, input)?;
-                (self.index(value, &index), *optional)
-            }
+            Step::Index(index, optional) => (self.index(value, index), *optional),
             Step::Slice(from, to, optional) => {
-                let bound = |bound: &Option<Box<Filter>>| {
-                    bound.as_ref().map(|bound| self.single(bound, scope, input)).transpose()
-                };
-                let (from, to) = (bound(from)?, bound(to)?);
                 self.charge_level(&value)?;
                 (value.range(from.as_ref()..to.as_ref()).map_err(Stop::Error), *optional)
             }
@@ -332,7 +325,7 @@ impl Machine<'_> {
                 self.charge_level(&value)?;
                 for item in value.values() {
                     match item {
-                        Ok(item) => self.path(rest, scope, input, item, out)?,
+                        Ok(item) => self.path(rest, item, out)?,
                         Err(_) if *optional => {}
                         Err(error) => return Err(Stop::Error(error)),
                     }
@@ -341,7 +334,7 @@ impl Machine<'_> {
             }
         };
         match next {
-            Ok(next) => self.path(rest, scope, input, next, out),
+            Ok(next) => self.path(rest, next, out),
             Err(Stop::Error(_)) if optional => Ok(()),
             Err(stop) => Err(stop),
         }
@@ -357,17 +350,21 @@ impl Machine<'_> {
         value.index(index).map_err(Stop::Error)
     }
 
-    /// The one value of a filter; several are left to jaq, which orders them its own way.
+    /// The one value of a filter. Several are left to jaq, which orders them its own way; so is an
+    /// error, which counts only once the values before it were used.
     fn single(&self, filter: &Filter, scope: Scope<'_>, input: &Val) -> Result<Val, Stop> {
         let mut result = None;
-        self.eval(filter, scope, input.clone(), &mut |value| {
+        let flow = self.eval(filter, scope, input.clone(), &mut |value| {
             if result.is_some() {
                 return Err(Stop::Escalate);
             }
             result = Some(value);
             Ok(())
-        })?;
-        result.ok_or(Stop::Escalate)
+        });
+        match flow {
+            Ok(()) => result.ok_or(Stop::Escalate),
+            Err(_) => Err(Stop::Escalate),
+        }
     }
 
     fn math(&self, left: Val, operator: ops::Math, right: Val) -> Result<Val, Stop> {

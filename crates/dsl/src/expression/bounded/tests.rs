@@ -139,6 +139,9 @@ fn programs() -> impl Strategy<Value = String> {
             1 => two.clone().prop_map(|(l, r)| format!("{{({l}): ({r})}}")),
             1 => two.clone().prop_map(|(l, r)| format!("({l} as $x | {r})")),
             1 => two.clone().prop_map(|(l, r)| format!("({l})[{r}]")),
+            1 => two.clone().prop_map(|(l, r)| format!(".colors[{l}][{r}]?")),
+            1 => two.clone().prop_map(|(l, r)| format!(".a[{l}].b[{r}]")),
+            1 => two.clone().prop_map(|(l, r)| format!(".[{l}:{r}]")),
             1 => (two, inner).prop_map(|((i, t), e)| format!("if {i} then {t} else {e} end")),
         ]
     })
