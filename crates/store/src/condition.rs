@@ -209,7 +209,8 @@ pub fn is_trouble(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 /// The error with everything that caused it, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

@@ -16,7 +16,7 @@ mod lock;
 mod migrations;
 mod session;
 
-pub use condition::{is_trouble, tell};
+pub use condition::{chain, is_trouble, tell};
 pub use error::Error;
 pub use failure::{Failure, failure};
 pub use migrations::Migration;

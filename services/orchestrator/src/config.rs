@@ -20,6 +20,11 @@ pub struct Config {
     pub delivery_ms_max: u64,
     /// How often the reconciler looks for states that should not be.
     pub reconcile_ms: u64,
+    /// How often open workflows are held against their histories.
+    pub audit_ms: u64,
+    /// Workflows that are held against their histories at once, those in doubt first: with more of
+    /// them open a round takes longer, at the same cost.
+    pub audited_max: u32,
     /// A retry that nobody decided is queued that long after its latest start.
     pub retry_grace_ms: u64,
     /// Losses on two or more workers after which a task is quarantined, if it was alone on its
@@ -86,6 +91,8 @@ impl Default for Config {
             renewal_ms: 2_000,
             delivery_ms_max: 1_000,
             reconcile_ms: 1_000,
+            audit_ms: 1_000,
+            audited_max: 50,
             retry_grace_ms: 5_000,
             losses_max: 3,
             losses_company_max: 10,

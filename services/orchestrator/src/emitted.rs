@@ -1,5 +1,6 @@
 //! Events that workflows emit reach those that listen in other shards.
 
+use planaria_kernel::Json;
 use planaria_proto::types::v1::CloudEvent;
 use planaria_proto::workflow::v1::PublishEventRequest;
 use planaria_proto::workflow::v1::workflow_service_client::WorkflowServiceClient;
@@ -8,12 +9,47 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::Request;
 
+use crate::api::Intake;
 use crate::api::route::{Peers, mark, only_for};
 use crate::engine::{Command, Emitted, Signalled};
 use crate::shards::Shards;
+use crate::store::Shard;
 
 /// How long another orchestrator may take.
 const CALL: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Events that may wait to be told to other shards, in bytes: 4 KiB and itself each. More are
+/// missed there, as if their orchestrators were away.
+const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Takes the events that workflows emit; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct EmittedEvents {
+    /// Not bounded in number: each has its place in the room, which is bounded.
+    events: mpsc::UnboundedSender<Emitted>,
+    room: Intake,
+}
+
+impl EmittedEvents {
+    /// Where events go in, and where they come out.
+    pub(crate) fn channel() -> (Self, mpsc::UnboundedReceiver<Emitted>) {
+        let (events, emitted) = mpsc::unbounded_channel();
+        (Self { events, room: Intake::new(WAITING_BYTES_MAX) }, emitted)
+    }
+
+    /// Has the other shards told, if there are such.
+    pub(crate) fn tell(&self, shard: Shard, namespace: &str, event: &Json) {
+        if self.events.is_closed() {
+            return;
+        }
+        let Ok(place) = self.room.admit(event.len()) else {
+            tracing::warn!(namespace, "more events wait than may: other shards miss one");
+            return;
+        };
+        let namespace = namespace.to_owned();
+        let _ = self.events.send(Emitted { place, shard, namespace, event: event.clone() });
+    }
+}
 
 /// Tells the other shards, until `stop`. An orchestrator that cannot be reached misses the event;
 /// what is listened for across shards with certainty is published by `PublishEvent`.
@@ -24,7 +60,7 @@ pub(crate) async fn tell(
     stop: CancellationToken,
 ) {
     loop {
-        let Emitted { shard: from, namespace, event } = tokio::select! {
+        let Emitted { place: _place, shard: from, namespace, event } = tokio::select! {
             emitted = emitted.recv() => match emitted {
                 Some(emitted) => emitted,
                 None => return,

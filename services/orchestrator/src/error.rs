@@ -62,6 +62,14 @@ pub enum Error {
     /// The workflow's phase does not allow it.
     #[error("the workflow is {0}")]
     PhaseInvalid(&'static str),
+    /// The workflow's history is damaged: nothing is done with it.
+    #[error("workflow {id} is frozen: {why}; it can be cancelled, or its history restored")]
+    Frozen {
+        /// The workflow.
+        id: Uuid,
+        /// What is wrong.
+        why: String,
+    },
     /// The key started another workflow.
     #[error("the idempotency key {key:?} started workflow {id} with another definition or input")]
     IdempotencyKeyReused {
@@ -152,6 +160,7 @@ impl Error {
             Self::WorkflowNotFound(_) => (Code::NotFound, "WORKFLOW_NOT_FOUND"),
             Self::TaskNotFound(_) => (Code::NotFound, "TASK_NOT_FOUND"),
             Self::PhaseInvalid(_) => (Code::FailedPrecondition, "WORKFLOW_PHASE_INVALID"),
+            Self::Frozen { .. } => (Code::FailedPrecondition, "WORKFLOW_FROZEN"),
             Self::IdempotencyKeyReused { .. } => (Code::AlreadyExists, "IDEMPOTENCY_KEY_REUSED"),
             Self::PayloadTooLarge { .. } => (Code::InvalidArgument, "PAYLOAD_TOO_LARGE"),
             Self::SessionNotFound => (Code::NotFound, "SESSION_NOT_FOUND"),

@@ -52,7 +52,7 @@ fn rows(write: &Write) -> u64 {
             (one + step.tasks.len() + step.timers.len() + step.listeners.len()) as u64
         }
         Write::Renewed { ids, .. } => ids.len() as u64,
-        Write::Task(_) => 1,
+        Write::Task(_) | Write::Frozen { .. } => 1,
         // The row and the log entry that tells it.
         Write::SessionOpened(_) | Write::SessionEnded { .. } | Write::Healing(_) => 2,
     }

@@ -27,10 +27,11 @@ use crate::config::Config;
 use crate::convert::attempt::signal;
 use crate::convert::timestamp;
 use crate::definitions::Definitions;
-use crate::engine::{Command, Emitted, EndedSession, Parts};
+use crate::emitted::EmittedEvents;
+use crate::engine::{Command, EndedSession, Parts};
 use crate::error::Error;
 use crate::gates::Gates;
-use crate::lending::{Lender, Lent};
+use crate::lending::{Lender, Lent, NeedyShards};
 use crate::limits::Limits;
 use crate::meters::Meters;
 use crate::shards::{Keeper, Shards, Workshop};
@@ -53,9 +54,8 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     let gates = Gates::default();
     let limits = Limits::open(registry.clone().limits()).await?;
     let (requests, under_way) = mpsc::channel(1);
-    let (ended_sessions, ended) = mpsc::unbounded_channel();
-    let (waits, waiting) = mpsc::unbounded_channel();
-    let (emitted, events) = mpsc::unbounded_channel();
+    let (ended_sessions, ended) = mpsc::channel(config.sessions_max.max(1));
+    let (waits, (emitted, events)) = (NeedyShards::default(), EmittedEvents::channel());
     let shop = Shop {
         registry: registry.clone(),
         config: config.clone(),
@@ -66,7 +66,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
         limits: limits.clone(),
         meters: Meters::new(&service.metrics),
         ended_sessions,
-        waits,
+        waits: waits.clone(),
         emitted,
     };
     let api = Api {
@@ -103,7 +103,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, Error> {
     if registry.is_shared() {
         let (shards, stop) = (shards.clone(), deps.stop.clone());
         service.spawn("emitted", crate::emitted::tell(shards, peers, events, stop));
-        service.spawn("lender", lender.run(waiting, deps.stop.clone()));
+        service.spawn("lender", lender.run(waits, deps.stop.clone()));
     }
     service.spawn("ended-sessions", after.run(ended, deps.stop));
     Ok(service)
@@ -161,9 +161,9 @@ struct Shop {
     gates: Gates,
     limits: Limits,
     meters: Meters,
-    ended_sessions: mpsc::UnboundedSender<EndedSession>,
-    waits: mpsc::UnboundedSender<Shard>,
-    emitted: mpsc::UnboundedSender<Emitted>,
+    ended_sessions: mpsc::Sender<EndedSession>,
+    waits: NeedyShards,
+    emitted: EmittedEvents,
 }
 
 impl Shop {
@@ -226,7 +226,7 @@ struct Aftermath {
 }
 
 impl Aftermath {
-    async fn run(self, mut ended: mpsc::UnboundedReceiver<EndedSession>, stop: CancellationToken) {
+    async fn run(self, mut ended: mpsc::Receiver<EndedSession>, stop: CancellationToken) {
         loop {
             let session = tokio::select! {
                 ended = ended.recv() => match ended {

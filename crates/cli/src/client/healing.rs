@@ -143,6 +143,9 @@ pub(crate) fn action(action: HealingAction) -> &'static str {
         HealingAction::WorkflowAdvanced => "workflow advanced",
         HealingAction::Removed => "removed",
         HealingAction::DeadLetterMended => "dead letter mended",
+        HealingAction::Rebuilt => "rebuilt",
+        HealingAction::Frozen => "frozen",
+        HealingAction::Repeated => "repeated",
     }
 }
 

@@ -2,7 +2,12 @@
 //!
 //! [`plan`] looks at what the orchestrator observed and says what to do; each repair is so specific
 //! that doing it chooses nothing. Whatever is seen only once may be a commit on its way, so what
-//! looks stuck counts when it is seen twice.
+//! looks stuck counts when it is seen twice. [`books`] holds rows against a history, [`record`]
+//! says which history can be trusted, [`repeats`] which repair does not help.
+
+pub mod books;
+pub mod record;
+pub mod repeats;
 
 /// What was observed, and since when it should not be, in Unix milliseconds. `T` names a task, `M`
 /// a timer, `W` a workflow.

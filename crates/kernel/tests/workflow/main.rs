@@ -4,6 +4,7 @@
 // Helpers of tests stand outside test functions; by value, they are read more easily.
 #![allow(clippy::needless_pass_by_value, clippy::panic, clippy::unwrap_used)]
 
+mod books;
 mod definition;
 mod language;
 mod matrix;

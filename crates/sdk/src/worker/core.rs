@@ -99,6 +99,8 @@ pub(crate) struct Core {
     /// counts the functions that go on although their attempt was abandoned.
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) session: watch::Sender<Option<Arc<Session>>>,
+    /// Not bounded, for the engine bounds it: an attempt has its slot there until its end was
+    /// reported, so no more ends wait than the worker has slots.
     pub(crate) reports: mpsc::UnboundedSender<Ended>,
     /// Cancelled when the worker is to leave in good order.
     pub(crate) draining: CancellationToken,

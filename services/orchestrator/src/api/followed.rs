@@ -14,7 +14,7 @@ use crate::engine::Handed;
 /// Ends when the session is over; fails when this process stops, so that whoever follows comes
 /// back elsewhere.
 pub(super) struct Followed<F> {
-    handed: mpsc::UnboundedReceiver<Handed>,
+    handed: mpsc::Receiver<Handed>,
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
     told: F,
 }
@@ -22,7 +22,7 @@ pub(super) struct Followed<F> {
 impl<T, F: Fn(Handed) -> T + Send + Unpin + 'static> Followed<F> {
     /// The stream of what `told` makes of it.
     pub(super) fn stream(
-        handed: mpsc::UnboundedReceiver<Handed>,
+        handed: mpsc::Receiver<Handed>,
         stop: &CancellationToken,
         told: F,
     ) -> Streamed<T> {

@@ -163,8 +163,8 @@ impl OrchestratorService for Api {
         let more = rows.len() >= limit as usize;
         let mut workflows = Vec::with_capacity(rows.len());
         for row in rows {
-            let fault = row.fault.map(WorkflowFaulted::decode).transpose();
-            let fault = fault.map_err(|error| Error::Corrupt(error.to_string()))?;
+            // What cannot be read is not told; that it faulted is.
+            let fault = row.fault.and_then(|fault| WorkflowFaulted::decode(fault).ok());
             let fault = fault.unwrap_or_default();
             workflows.push(Faulted {
                 workflow_id: row.id.to_string(),
@@ -413,9 +413,12 @@ fn records(shard: Shard, entries: &[std::sync::Arc<LogEntry>]) -> Result<Vec<Log
     for entry in entries {
         let body = match entry.subject {
             Subject::Workflow { id, .. } => {
-                let record = HistoryRecord::decode(entry.body.clone()).map_err(corrupt)?;
-                let definition = entry.definition.as_deref();
-                let definition = definition.map(super::definition::reference);
+                let Ok(record) = HistoryRecord::decode(entry.body.clone()) else {
+                    // One that is damaged is no reason to keep the others from those who follow.
+                    tracing::error!(workflow = %id, "a record cannot be read: it is left out");
+                    continue;
+                };
+                let definition = entry.definition.as_deref().map(super::definition::reference);
                 let workflow_id = id.to_string();
                 let record = Some(record);
                 Body::Workflow(WorkflowRecord { workflow_id, definition, record })

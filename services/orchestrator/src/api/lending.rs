@@ -12,7 +12,7 @@ use super::Api;
 use super::followed::Followed;
 use super::route::Streamed;
 use super::task::session_id;
-use crate::engine::{Command, Handed, Handle};
+use crate::engine::{Command, HANDED_MAX, Handed, Handle};
 use crate::error::Error;
 use crate::shards::Place;
 use crate::store::Shard;
@@ -40,7 +40,7 @@ impl LendingService for Api {
     ) -> Result<Response<Self::PullLentStream>, Status> {
         let id = session_id(&request.into_inner().session_id)?;
         let engine = self.engine_here(Shard::of(id)).await?;
-        let (sender, handed) = mpsc::unbounded_channel();
+        let (sender, handed) = mpsc::channel(HANDED_MAX);
         engine.ask(|reply| Command::Pull(id, sender, reply)).await?;
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let told = move |Handed { assignments, returned, held }| PullLentResponse {

@@ -22,7 +22,7 @@ use super::followed::Followed;
 use super::route::{Route, Streamed, engine_of, forwarded, streamed};
 use super::{Api, MESSAGE_BYTES_MAX, access, cut, invalid, reason};
 use crate::convert::{duration, duration_ms, error_from, timestamp};
-use crate::engine::{Command, Handed, Handle, Outcome, ReportItem, settled};
+use crate::engine::{Command, HANDED_MAX, Handed, Handle, Outcome, ReportItem, settled};
 use crate::error::Error;
 use crate::store::Shard;
 use crate::token::Tokens;
@@ -94,7 +94,7 @@ impl TaskService for Api {
             }
         };
         access::check_session(&caller, &engine, id).await?;
-        let (sender, handed) = mpsc::unbounded_channel();
+        let (sender, handed) = mpsc::channel(HANDED_MAX);
         engine.ask(|reply| Command::Pull(id, sender, reply)).await?;
         let told = |handed: Handed| PullTasksResponse { assignments: handed.assignments };
         Ok(Response::new(Followed::stream(handed, &self.stop, told)))

@@ -20,21 +20,31 @@ use crate::store::{SessionRow, TaskRow, TaskState, WorkflowRow};
 /// One workflow with its tasks.
 pub(super) async fn workflow(api: &Api, id: &str) -> Result<WorkflowMessage, Error> {
     let stored = api.store.workflow(workflow_id(id)?).await?;
-    let stored = stored.ok_or_else(|| Error::WorkflowNotFound(id.to_owned()))?;
+    let mut stored = stored.ok_or_else(|| Error::WorkflowNotFound(id.to_owned()))?;
+    let (records, flaw) = history::legible(std::mem::take(&mut stored.records));
+    stored.records = records;
     let events =
         history::events(&stored.records).map_err(|error| Error::Corrupt(error.to_string()))?;
     let sessions = api.store_of(stored.row.id).sessions().await?;
     let known = api.functions().await?;
     let mut message = summary(&stored.row);
     message.history_length = events.len() as u64;
+    let frozen = api.store.frozen_of(&[stored.row.id]).await?.pop().map(|(_, why)| why);
+    let frozen = frozen.or(flaw.map(|flaw| flaw.to_string())).unwrap_or_default();
     let limited = Limited::of(api, stored.tasks.iter()).await?;
     message.waiting_for = waiting_for(&stored.row, &stored.tasks, (&known, &limited));
+    freeze(&mut message, frozen);
     tell_ends(&mut message, &events);
     let abandoned =
         history::abandoned(&stored.records).map_err(|error| Error::Corrupt(error.to_string()))?;
     message.tasks = task_runs(&events, &abandoned, &stored.tasks, &sessions);
     end_runs(&mut message);
-    let definition = api.definitions.get(&stored.row.definition).await?;
+    let definition = match api.definitions.get(&stored.row.definition).await {
+        Ok(definition) => definition,
+        // That is why it is frozen.
+        Err(_) if !message.frozen.is_empty() => return Ok(message),
+        Err(error) => return Err(error),
+    };
     for run in &mut message.tasks {
         let calls = &definition.compiled.functions;
         if let Some(call) = calls.iter().find(|call| call.reference == run.reference) {
@@ -58,10 +68,13 @@ pub(super) async fn summaries(
     }
     let known = api.functions().await?;
     let limited = Limited::of(api, tasks.values().flatten()).await?;
+    let all: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let frozen: HashMap<Uuid, String> = api.store.frozen_of(&all).await?.into_iter().collect();
     let show = |row: &WorkflowRow| {
         let mut message = summary(row);
         let tasks = tasks.get(&row.id).map_or(&[][..], Vec::as_slice);
         message.waiting_for = waiting_for(row, tasks, (&known, &limited));
+        freeze(&mut message, frozen.get(&row.id).cloned().unwrap_or_default());
         message
     };
     Ok(rows.iter().map(show).collect())
@@ -77,6 +90,15 @@ fn summary(row: &WorkflowRow) -> WorkflowMessage {
         idempotency_key: given_key(row).to_owned(),
         ..WorkflowMessage::default()
     }
+}
+
+/// Says what is wrong with a workflow's history, if something is.
+fn freeze(message: &mut WorkflowMessage, why: String) {
+    let is_over = matches!(message.phase(), Phase::Cancelled | Phase::Completed);
+    if !why.is_empty() && !is_over {
+        message.waiting_for = "people: it is frozen".to_owned();
+    }
+    message.frozen = why;
 }
 
 /// The idempotency key as its caller gave it: it is kept behind the namespace.

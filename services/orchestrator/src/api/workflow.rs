@@ -397,6 +397,7 @@ impl Api {
             started_after_ms: wanted.started_after.as_ref().map(|at| milliseconds(Some(at))),
             started_before_ms: wanted.started_before.as_ref().map(|at| milliseconds(Some(at))),
             retrying: wanted.retrying,
+            frozen: wanted.frozen,
             waiting_beyond,
             before,
             limit: page_size(request.page_size, 100, 500),

@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use planaria_kernel::Json;
 use planaria_kernel::definition::{Graph, NodeId, Then};
+use planaria_kernel::repair::record;
 use planaria_kernel::workflow::{
     AttemptFailed, AttemptLost, Detail, Execution, Fact, FrameId, Recorded, Rerun, TaskCompleted,
     TaskStarted,
@@ -22,7 +23,7 @@ use super::{error_from, error_to, milliseconds, timestamp};
 
 /// Why a stored history cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("the history cannot be read: {0}")]
+#[error("its history cannot be read: {0}")]
 pub(crate) struct Unreadable(String);
 
 /// Encodes what one step appends to a history.
@@ -92,19 +93,48 @@ pub(crate) fn events(records: &[Bytes]) -> Result<Vec<HistoryEvent>, Unreadable>
 /// Decodes a whole history to facts.
 ///
 /// # Errors
-/// If a record is damaged, numbers are missing, or a task is not in the definition.
+/// If a record is damaged, events are missing or there twice, cannot have happened in their order,
+/// or a task is not in the definition.
 pub(crate) fn facts(graph: &Graph, records: &[Bytes]) -> Result<Vec<Recorded>, Unreadable> {
+    let flawed = |flaw: record::Flaw| Unreadable(flaw.to_string());
+    record::numbered(numbers(records)?).map_err(flawed)?;
     let mut facts = Vec::new();
     for event in events(records)? {
-        if event.seq != facts.len() as u64 + 1 {
-            let expected = facts.len() + 1;
-            let gap = format!("event {} stands where {expected} should", event.seq);
-            return Err(Unreadable(gap));
-        }
         let at_ms = milliseconds(event.at.as_ref());
         facts.push(Recorded { at_ms, fact: fact(graph, event)? });
     }
+    record::ordered(&facts).map_err(flawed)?;
     Ok(facts)
+}
+
+/// Of each record the number of its first event, and how many it has.
+fn numbers(records: &[Bytes]) -> Result<Vec<(u64, u64)>, Unreadable> {
+    let number = |record: &Bytes| {
+        let record =
+            HistoryRecord::decode(record.clone()).map_err(|error| Unreadable(error.to_string()))?;
+        Ok((record.first_seq, record.events.len() as u64))
+    };
+    records.iter().map(number).collect()
+}
+
+/// Leaves out records that cannot be decoded: what people are shown of a damaged history. Also
+/// answers what is wrong with it, as far as that is seen without its definition.
+#[must_use]
+pub(crate) fn legible(records: Vec<Bytes>) -> (Vec<Bytes>, Option<Unreadable>) {
+    let numbered = numbers(&records)
+        .and_then(|numbers| record::numbered(numbers).map_err(|flaw| Unreadable(flaw.to_string())));
+    let Err(flaw) = numbered else { return (records, None) };
+    let is_legible = |record: &Bytes| HistoryRecord::decode(record.clone()).is_ok();
+    (records.into_iter().filter(is_legible).collect(), Some(flaw))
+}
+
+/// The place in a trace that the start of a workflow carries, if this is it.
+#[must_use]
+pub(crate) fn trace_parent(event: &HistoryEvent) -> Option<&str> {
+    match event.event.as_ref()? {
+        Event::WorkflowStarted(started) => Some(&started.trace_parent),
+        _ => None,
+    }
 }
 
 /// The topics of facts, a bit each.

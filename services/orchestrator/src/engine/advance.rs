@@ -9,6 +9,7 @@ use planaria_runtime::clock::now_ms;
 use uuid::Uuid;
 
 use super::entry::{Entry, Evaluating, Mail, MailKind, Settle, Slot, Work};
+use super::telling::{About, tell};
 use super::{Engine, Internal};
 use crate::error::Error;
 use crate::store::{TaskKey, TaskState};
@@ -42,6 +43,10 @@ impl Engine {
                 waiting.push_back(mail);
                 self.slots.insert(id, Slot::Loading(waiting));
             }
+            Some(Slot::Frozen(mut frozen)) => {
+                self.deliver_frozen(id, &mut frozen, mail);
+                self.slots.insert(id, Slot::Frozen(frozen));
+            }
             None if self.retention.is_going(&id) => {
                 mail.refuse(Error::WorkflowNotFound(id.to_string()));
             }
@@ -52,9 +57,9 @@ impl Engine {
         }
     }
 
-    /// Puts a workflow back, unless it has begun to be read again.
+    /// Puts a workflow back, unless it has begun to be read again, or was frozen.
     pub(super) fn keep(&mut self, id: Uuid, entry: Box<Entry>) {
-        if matches!(self.slots.get(&id), Some(Slot::Loading(_))) {
+        if self.slots.contains_key(&id) {
             return;
         }
         self.slots.insert(id, Slot::Live(entry));
@@ -118,6 +123,7 @@ impl Engine {
             MailKind::Leftover => self.leftover(entry, id),
             MailKind::Continue => self.apply(entry, id, Input::Continue, Work::default()),
             MailKind::Overdue(frame, timer) => self.overdue(entry, id, (frame, timer)),
+            MailKind::Mend(mending) => self.mend(entry, id, *mending),
             MailKind::Stranded(frame) => self.stranded(entry, frame),
             MailKind::Orphaned(frame) => self.orphaned(entry, id, frame),
             MailKind::Count { frame, session } => {
@@ -253,7 +259,8 @@ impl Engine {
         }
         if !work.facts.is_empty() {
             // An input that follows another in one step came to nothing; the first still counts.
-            tracing::error!(workflow = %id, ?input, %rejected, "a following input was refused");
+            let about = About::entry(id, entry);
+            tell!(error, about, ?input, %rejected, "a following input was refused");
             self.finish(entry, id, work);
             return;
         }

@@ -39,7 +39,7 @@ pub(crate) enum Command {
     /// Open a session; answers its id. It is lent if its worker's own is in another shard.
     OpenSession { request: Box<OpenSessionRequest>, is_lent: bool, reply: Reply<Uuid> },
     /// A session's pull stream; a newer one ends the older.
-    Pull(Uuid, mpsc::UnboundedSender<Handed>, Reply<()>),
+    Pull(Uuid, mpsc::Sender<Handed>, Reply<()>),
     /// Results of attempts.
     Report(Vec<(ReportItem, Reply<()>)>),
     /// What workers said; answers a lease and what to abandon, `None` = no such session.
@@ -146,6 +146,8 @@ pub(crate) struct Signalled {
 
 /// An event that a workflow emitted.
 pub(crate) struct Emitted {
+    /// Its room among those that wait to be told.
+    pub place: OwnedSemaphorePermit,
     /// The workflow's shard.
     pub shard: Shard,
     /// The workflow's namespace: only workflows of it may take the event.

@@ -17,6 +17,7 @@ use super::guard::Doorkeeper;
 use super::lane::Asked;
 use super::route::{Next, Route};
 use super::session::{Handed, NOT_SENT, Running, Session};
+use super::telling::About;
 use crate::convert::{self, attempt};
 use crate::gates::Admission;
 use crate::store::{TaskKey, TaskRow, TaskState};
@@ -222,7 +223,8 @@ impl Engine {
         session.occupy(row.key, running);
         let worker = session.worker.clone();
         if let Some(healing) = row.healing.take() {
-            self.complete_healing(&healing, row.attempt, &worker, now_ms);
+            let about = About::task(row.key.workflow, entry, frame);
+            self.complete_healing(&healing, &about, &worker, now_ms);
         }
         let row = &entry.tasks[&frame];
         if let Some(assignment) = self.assignment(entry, row, id) {
@@ -286,14 +288,9 @@ impl Engine {
                 let named = parse_attempt_id(&assignment.attempt_id);
                 named.map(|(key, attempt)| session.sent(key, attempt));
             }
-            let unsent = match &session.stream {
-                Some(stream) => stream
-                    .send(Handed { assignments, ..Handed::default() })
-                    .err()
-                    .map(|unsent| unsent.0.assignments),
-                None => Some(assignments),
-            };
-            session.undelivered.extend(unsent.into_iter().flatten());
+            if let Err(unsent) = session.hand(Handed { assignments, ..Handed::default() }) {
+                session.keep(unsent.assignments);
+            }
         }
     }
 }

@@ -18,6 +18,16 @@ pub(crate) enum Slot {
     Loading(VecDeque<Mail>),
     /// It is here.
     Live(Box<Entry>),
+    /// Its history cannot be trusted.
+    Frozen(Frozen),
+}
+
+/// What is known of a workflow that is frozen.
+pub(crate) struct Frozen {
+    /// What is wrong.
+    pub(crate) why: String,
+    /// How it ended, if its row says so.
+    pub(crate) over: Option<Phase>,
 }
 
 /// A workflow in memory.
@@ -154,8 +164,24 @@ pub(crate) enum MailKind {
     Stranded(FrameId),
     /// A running task whose session is over.
     Orphaned(FrameId),
+    /// The rows of what is open differ from the history: write them anew.
+    Mend(Box<Mending>),
     /// A running task that limits are to count.
     Count { frame: FrameId, session: Uuid },
+}
+
+/// What an audit found wrong with the rows of a workflow.
+pub(crate) struct Mending {
+    /// The length of the history that they were held against.
+    pub(crate) seq: u64,
+    /// When the workflow ended by that history, in Unix milliseconds.
+    pub(crate) ended_at_ms: Option<u64>,
+    /// What it faulted with, as rows have it.
+    pub(crate) fault: Option<bytes::Bytes>,
+    /// Where they differ.
+    pub(crate) differences: Vec<planaria_kernel::repair::books::Difference>,
+    /// The highest attempts that the rows have, right or wrong.
+    pub(crate) attempts: BTreeMap<FrameId, u32>,
 }
 
 /// A lost attempt.
@@ -203,20 +229,24 @@ impl Mail {
     }
 }
 
+/// The phase that people see of a workflow, if it has function tasks to execute or not.
+pub(crate) fn phase_of(workflow: &Workflow, has_tasks: bool) -> Phase {
+    use planaria_kernel::workflow::Phase as Kernel;
+    match workflow.phase {
+        Kernel::Pending => Phase::Pending,
+        Kernel::Running if has_tasks || workflow.can_continue() => Phase::Running,
+        Kernel::Running => Phase::Waiting,
+        Kernel::Suspended => Phase::Suspended,
+        Kernel::Cancelled => Phase::Cancelled,
+        Kernel::Faulted { .. } => Phase::Faulted,
+        Kernel::Completed { .. } => Phase::Completed,
+    }
+}
+
 impl Entry {
     /// The phase that people see: running only if something is executed or about to be.
     pub(crate) fn phase(&self) -> Phase {
-        use planaria_kernel::workflow::Phase as Kernel;
-        match self.workflow.phase {
-            Kernel::Pending => Phase::Pending,
-            Kernel::Running if self.tasks.len() > self.retrying => Phase::Running,
-            Kernel::Running if self.workflow.can_continue() => Phase::Running,
-            Kernel::Running => Phase::Waiting,
-            Kernel::Suspended => Phase::Suspended,
-            Kernel::Cancelled => Phase::Cancelled,
-            Kernel::Faulted { .. } => Phase::Faulted,
-            Kernel::Completed { .. } => Phase::Completed,
-        }
+        phase_of(&self.workflow, self.tasks.len() > self.retrying)
     }
 
     /// How it ended, if it did.

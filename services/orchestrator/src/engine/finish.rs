@@ -19,7 +19,7 @@ use crate::store::{
 
 /// Rows that a step changes.
 #[derive(Default)]
-struct Changed {
+pub(super) struct Changed {
     tasks: std::collections::BTreeSet<FrameId>,
     timers: Vec<((FrameId, Timer), Option<u64>)>,
     /// Attempts that ran when the step ended their task.
@@ -137,7 +137,7 @@ impl Engine {
         changed.tasks.insert(*frame);
     }
 
-    fn schedule(
+    pub(super) fn schedule(
         &mut self,
         entry: &mut Entry,
         id: Uuid,
@@ -153,18 +153,28 @@ impl Engine {
             }
             return;
         }
-        let Some(node) = entry.workflow.frames.get(&frame).map(|frame| frame.node) else { return };
-        let graph = entry.workflow.graph.clone();
-        let Some(call) = call_of(&graph.node(node).kind) else { return };
-        let labels = (!call.labels.is_empty())
-            .then(|| serde_json::to_string(&call.labels).unwrap_or_default());
-        let row = TaskRow {
-            key: TaskKey { workflow: id, frame },
+        let Some(row) = self.new_row(entry, TaskKey { workflow: id, frame }, attempt) else {
+            return;
+        };
+        entry.tasks.insert(frame, row);
+        changed.tasks.insert(frame);
+        if entry.workflow.phase == planaria_kernel::workflow::Phase::Running {
+            self.place(entry, frame, None);
+        }
+    }
+
+    /// The row of a function task that waits for its first worker.
+    pub(super) fn new_row(&self, entry: &Entry, key: TaskKey, attempt: u32) -> Option<TaskRow> {
+        let frame = key.frame;
+        let node = entry.workflow.frames.get(&frame)?.node;
+        let call = call_of(&entry.workflow.graph.node(node).kind)?;
+        Some(TaskRow {
+            key,
             state: TaskState::Queued,
             queue: call.queue.to_string(),
             function: call.function.to_string(),
             version: call.version.as_ref().map(ToString::to_string),
-            labels,
+            labels: labels_of(call),
             priority: call.priority,
             attempt,
             failures: 0,
@@ -178,15 +188,10 @@ impl Engine {
             namespace: entry.definition.key.namespace.clone(),
             destination: destination(entry, frame, call),
             limit_values: super::settling::values(self.permits.rules(), entry, frame),
-        };
-        entry.tasks.insert(frame, row);
-        changed.tasks.insert(frame);
-        if entry.workflow.phase == planaria_kernel::workflow::Phase::Running {
-            self.place(entry, frame, None);
-        }
+        })
     }
 
-    fn abandon(&mut self, entry: &mut Entry, frame: FrameId, changed: &mut Changed) {
+    pub(super) fn abandon(&mut self, entry: &mut Entry, frame: FrameId, changed: &mut Changed) {
         let Some(row) = entry.tasks.remove(&frame) else { return };
         match row.state {
             TaskState::Queued => self.routes.remove(&row),
@@ -272,6 +277,7 @@ impl Engine {
             fault: (phase == Phase::Faulted)
                 .then(|| history::fault(&entry.workflow.graph, facts))
                 .flatten(),
+            started_at_ms: None,
         });
         let was = std::mem::replace(&mut entry.shown, phase);
         let record = self.record_of(entry, id, (facts, now_ms), &changed.abandoned);
@@ -408,6 +414,11 @@ impl Engine {
             self.write_step(entry, id, (&[], now_ms()), Changed::default());
         }
     }
+}
+
+/// The labels that a function's worker must carry, as rows have them.
+pub(super) fn labels_of(call: &Call) -> Option<String> {
+    (!call.labels.is_empty()).then(|| serde_json::to_string(&call.labels).unwrap_or_default())
 }
 
 /// The far side that a task's function calls, if its arguments name one.

@@ -1,12 +1,14 @@
 //! Healings: what was wrong, how that was known, what was done, how long it took.
 
+use planaria_kernel::repair::repeats::REPAIRS_MAX;
 use planaria_kernel::workflow::LossCause;
 use planaria_proto::types::v1::{Healing, HealingAction, Signal};
 use planaria_runtime::clock::now_ms;
 use uuid::Uuid;
 
 use super::Engine;
-use super::entry::Loss;
+use super::entry::{Entry, Loss};
+use super::telling::{About, tell};
 use crate::convert::{attempt, duration, milliseconds, timestamp};
 use crate::store::{TaskRow, Write};
 
@@ -51,17 +53,17 @@ impl Engine {
     }
 
     /// The work runs again.
-    pub(super) fn complete_healing(&mut self, id: &str, attempt: u32, worker: &str, now_ms: u64) {
+    pub(super) fn complete_healing(&mut self, id: &str, about: &About, worker: &str, now_ms: u64) {
         let Some(mut healing) = self.healings.remove(id) else { return };
         let signal_at_ms = milliseconds(healing.signal_at.as_ref());
-        healing.new_attempt = attempt;
+        healing.new_attempt = about.attempt;
         worker.clone_into(&mut healing.new_worker);
         healing.healed_at = Some(timestamp(now_ms));
         healing.healed_after = Some(duration(now_ms.saturating_sub(signal_at_ms)));
-        tracing::info!(
+        tell!(
+            info,
+            about,
             healing = id,
-            workflow = healing.workflow_id,
-            task = healing.task,
             worker,
             healed_after_ms = now_ms.saturating_sub(signal_at_ms),
             "healed"
@@ -81,13 +83,15 @@ impl Engine {
     /// A repair of the reconciler, done as soon as it is decided, and the namespace that it is in.
     pub(super) fn record_repair(
         &mut self,
-        (workflow, namespace): (Uuid, &str),
-        task: &str,
+        about: &About,
+        namespace: &str,
         action: HealingAction,
         (signal_at_ms, summary): (u64, String),
     ) {
         let now_ms = now_ms();
-        tracing::warn!(%workflow, task, ?action, summary, "reconciler repaired");
+        tell!(warn, about, ?action, summary, "reconciler repaired");
+        self.note_repeat(about, namespace, action);
+        let workflow = about.workflow;
         let healing = Healing {
             id: Uuid::now_v7().to_string(),
             incident: workflow.to_string(),
@@ -96,7 +100,7 @@ impl Engine {
             summary,
             workflow_id: workflow.to_string(),
             namespace: namespace.to_owned(),
-            task: task.to_owned(),
+            task: about.task.clone(),
             signal_at: Some(timestamp(signal_at_ms)),
             detected_at: Some(timestamp(now_ms)),
             healed_at: Some(timestamp(now_ms)),
@@ -107,14 +111,36 @@ impl Engine {
         self.gathering.writes.push(Write::Healing(Box::new(healing)));
     }
 
-    pub(super) fn record_overdue_retry(&mut self, row: &TaskRow, task: &str) {
+    /// Healing must never hide a bug: what is repaired again and again is an incident.
+    fn note_repeat(&mut self, about: &About, namespace: &str, action: HealingAction) {
+        let key = (about.workflow, about.task.clone(), action);
+        if !self.reconciliation.repeats.note(&key, now_ms()) {
+            return;
+        }
+        let done = action.as_str_name().trim_start_matches("HEALING_ACTION_").to_lowercase();
+        tell!(error, about, ?action, "the same is repaired again and again");
+        let summary = format!(
+            "the same was repaired ({done}) more than {REPAIRS_MAX} times within an hour: look for \
+             what breaks it"
+        );
+        self.open_incident(about, namespace, HealingAction::Repeated, summary);
+    }
+
+    /// Completes incidents of what was not repaired for long.
+    pub(super) fn settle_repeats(&mut self) {
+        for (workflow, _, _) in self.reconciliation.repeats.settled(now_ms()) {
+            self.close_healings(workflow, |action| action == HealingAction::Repeated);
+        }
+    }
+
+    pub(super) fn record_overdue_retry(&mut self, entry: &Entry, row: &TaskRow) {
         let summary = format!(
             "nobody decided whether {} is tried again: it was decided by the default policy",
             row.function
         );
         let told = (row.latest_start_ms, summary);
-        let place = (row.key.workflow, row.namespace.as_str());
-        self.record_repair(place, task, HealingAction::RetryQueued, told);
+        let about = About::task(row.key.workflow, entry, row.key.frame);
+        self.record_repair(&about, &row.namespace, HealingAction::RetryQueued, told);
     }
 }
 

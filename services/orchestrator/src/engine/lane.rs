@@ -171,6 +171,17 @@ impl Tenant {
         is_new
     }
 
+    /// Where a task waits, whatever its row says.
+    pub(crate) fn place_of(&self, key: TaskKey) -> Option<Place> {
+        self.lines.iter().enumerate().find_map(|(line, them)| {
+            let mut lanes = them.lanes.iter();
+            lanes.find_map(|(lane, waiting)| {
+                let rank = waiting.tasks.keys().find(|rank| rank.key == key)?;
+                Some(Place { line, is_suspect: false, lane: lane.clone(), rank: *rank })
+            })
+        })
+    }
+
     /// A task does not wait any more. Whether it did.
     pub(crate) fn remove(&mut self, row: &TaskRow, rank: &Rank) -> bool {
         let Some(position) = self.lines.iter().position(|line| line.is_of(row)) else {

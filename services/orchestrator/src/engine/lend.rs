@@ -64,9 +64,10 @@ impl Engine {
 
     /// Passes on what another shard hands to a worker of this one. What cannot be passed on is
     /// found missing in the worker's inventory.
-    pub(super) fn pass_on(&self, id: Uuid, assignments: Vec<Assignment>) {
-        let stream = self.sessions.get(&id).and_then(|session| session.stream.as_ref());
-        let sent = stream.map(|stream| stream.send(Handed { assignments, ..Handed::default() }));
+    pub(super) fn pass_on(&mut self, id: Uuid, assignments: Vec<Assignment>) {
+        let session = self.sessions.get_mut(&id);
+        let handed = Handed { assignments, ..Handed::default() };
+        let sent = session.map(|session| session.hand(handed));
         if !matches!(sent, Some(Ok(()))) {
             tracing::debug!(session = %id, "nobody follows it: attempts are not passed on");
         }
@@ -93,11 +94,9 @@ impl Engine {
             let Some(session) = self.sessions.get_mut(&id) else { continue };
             let Some(lent) = session.lent.as_mut() else { continue };
             let returned = std::mem::take(&mut lent.credit);
-            if returned > 0
-                && let Some(stream) = &session.stream
-            {
+            if returned > 0 {
                 // If nobody follows it any more, the next one is told what it holds.
-                let _ = stream.send(Handed { returned, ..Handed::default() });
+                let _ = session.hand(Handed { returned, ..Handed::default() });
             }
         }
     }

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use planaria_kernel::Json;
-use planaria_kernel::workflow::{Fact, FrameId, FrameState, Input, Recorded, RerunPlan, Workflow};
+use planaria_kernel::workflow::{
+    Fact, FrameId, FrameState, Input, Phase, Recorded, RerunPlan, Workflow,
+};
 use planaria_proto::task::v1::OpenSessionRequest;
-use planaria_proto::types::v1::Healing;
+use planaria_proto::types::v1::{self as proto, Healing};
 use planaria_runtime::clock::now_ms;
 use prost::Message;
 use uuid::Uuid;
@@ -14,7 +16,9 @@ use uuid::Uuid;
 use super::advance::standing_timers;
 use super::command::Reply;
 use super::entry::{Entry, Mail, MailKind, Slot, Work};
+use super::freeze::{Damage, damage, over};
 use super::session::{Handed, Running};
+use super::telling::{About, tell, trace_of};
 use super::{Engine, Internal};
 use crate::convert::history;
 use crate::definitions::{Definition, Definitions};
@@ -24,12 +28,19 @@ use crate::store::{StoreError, StoredWorkflow, TaskKey, TaskRow, TaskState, Work
 /// A workflow that was read.
 pub(crate) struct Loaded {
     definition: Arc<Definition>,
-    workflow: Workflow,
-    stored: StoredWorkflow,
+    pub(super) workflow: Workflow,
+    pub(super) stored: StoredWorkflow,
+    /// When it ended by its history, in Unix milliseconds.
+    pub(super) ended_at_ms: Option<u64>,
+    /// What it faulted with by its history, as rows have it.
+    pub(super) fault: Option<bytes::Bytes>,
     /// It goes on from an earlier place: the fact that says so, and who waits for it.
     rerun: Option<(Fact, Option<Reply<()>>, u64)>,
     generation: u64,
 }
+
+/// Why a workflow was not read, and what is there of it.
+pub(crate) type Unread = (Error, Option<StoredWorkflow>);
 
 /// A rerun that is wanted.
 pub(crate) struct RerunWish {
@@ -54,9 +65,13 @@ impl Engine {
         self.workers.clear();
         self.routes = super::Routes::new(self.parts.config.ageing_step_ms);
         self.recover_permits().await?;
+        self.recover_frozen(store.as_ref()).await?;
         for row in store.sessions().await? {
-            let request = OpenSessionRequest::decode(row.announcement.clone())
-                .map_err(|error| StoreError::Corrupt(error.to_string()))?;
+            let Ok(request) = OpenSessionRequest::decode(row.announcement.clone()) else {
+                // Its worker opens another; what it had is found without a session.
+                tracing::error!(session = %row.id, "a session cannot be read: it is over");
+                continue;
+            };
             let lease_until_ms = lease_until_ms.max(row.lease_until_ms);
             self.add_session(row.id, &request, row.is_lent, lease_until_ms);
         }
@@ -74,12 +89,13 @@ impl Engine {
             }
         }
         self.listeners = store.listeners().await?.into_iter().collect();
+        let frozen = |key: &TaskKey| matches!(self.slots.get(&key.workflow), Some(Slot::Frozen(_)));
+        self.listeners.retain(|key, _| !frozen(key));
         self.recover_tasks(store.as_ref()).await?;
         self.has_news = true;
-        for session in self.sessions.values().filter(|session| session.lent.is_some()) {
+        for session in self.sessions.values_mut().filter(|session| session.lent.is_some()) {
             let held = Some(session.running.len());
-            let told = session.stream.as_ref();
-            told.map(|stream| stream.send(Handed { held, ..Handed::default() }));
+            let _ = session.hand(Handed { held, ..Handed::default() });
         }
         // What was committed without an answer was not told to those who follow the log.
         self.parts.tail.restart(store.log_end().await?);
@@ -99,6 +115,9 @@ impl Engine {
     }
 
     fn recover_task(&mut self, row: &TaskRow) {
+        if self.is_frozen(row.key.workflow) {
+            return;
+        }
         match row.state {
             TaskState::Queued => drop(self.routes.add(row, None)),
             TaskState::RetryWait => drop(self.retrying.insert(row.key, row.latest_start_ms)),
@@ -131,6 +150,7 @@ impl Engine {
             let (waiting, waiters) = match slot {
                 Slot::Loading(waiting) => (waiting, Vec::new()),
                 Slot::Live(entry) => (entry.mailbox, entry.waiters),
+                Slot::Frozen(_) => continue,
             };
             for mail in waiting {
                 mail.refuse(Error::Unavailable);
@@ -162,13 +182,23 @@ impl Engine {
         let (store, definitions) = (self.parts.store.clone(), self.parts.definitions.clone());
         let (inner, generation) = (self.inner.clone(), self.generation);
         tokio::spawn(async move {
-            let loaded = read(store.as_ref(), &definitions, id, wish, generation).await;
-            let _ = inner.send(Internal::Loaded(id, loaded.map(Box::new)));
+            let loaded = match wish {
+                Some(wish) => read_for_rerun(store.as_ref(), &definitions, id, wish).await,
+                None => read(store.as_ref(), &definitions, id).await,
+            };
+            let loaded = match loaded {
+                Ok(mut loaded) => {
+                    loaded.generation = generation;
+                    Ok(Box::new(loaded))
+                }
+                Err(unread) => Err(Box::new(unread)),
+            };
+            let _ = inner.send(Internal::Loaded(id, loaded));
         });
     }
 
     /// A workflow was read: its mail is worked off.
-    pub(super) fn loaded(&mut self, id: Uuid, loaded: Result<Box<Loaded>, Error>) {
+    pub(super) fn loaded(&mut self, id: Uuid, loaded: Result<Box<Loaded>, Box<Unread>>) {
         let waiting = match self.slots.remove(&id) {
             Some(Slot::Loading(waiting)) => waiting,
             Some(live) => {
@@ -185,13 +215,26 @@ impl Engine {
                 self.slots.insert(id, Slot::Loading(waiting));
                 self.load(id, None);
             }
-            Err(error) => self.not_loaded(id, &error, waiting),
+            Err(unread) => self.not_loaded(id, *unread, waiting),
         }
     }
 
-    fn not_loaded(&mut self, id: Uuid, error: &Error, waiting: VecDeque<Mail>) {
+    fn not_loaded(&mut self, id: Uuid, (error, stored): Unread, waiting: VecDeque<Mail>) {
+        // What is over needs nobody to look at it: whoever wants something of it is refused.
+        let needs_people =
+            |damage: &Damage| matches!(damage.over, None | Some(proto::Phase::Faulted));
+        if let Some(damage) = damage(&error, stored).filter(needs_people) {
+            self.slots.insert(id, Slot::Loading(waiting));
+            self.freeze(id, damage);
+            return;
+        }
         if !matches!(error, Error::WorkflowNotFound(_)) {
-            planaria_store::tell(&format!("workflow {id} cannot be read"), error);
+            if planaria_store::is_trouble(&error) {
+                planaria_store::tell(&format!("workflow {id} cannot be read"), &error);
+            } else {
+                let error = planaria_store::chain(&error);
+                tell!(error, About::workflow(id), error, "cannot be read");
+            }
         }
         for mail in waiting {
             if let MailKind::Claim { frame, session } = &mail.kind {
@@ -200,7 +243,7 @@ impl Engine {
             if matches!(mail.kind, MailKind::Count { .. }) {
                 self.permits.end_count();
             }
-            mail.refuse(same(error, id));
+            mail.refuse(same(&error, id));
         }
     }
 
@@ -290,42 +333,97 @@ impl Engine {
     }
 }
 
-async fn read(
+impl Loaded {
+    /// What is to be known to freeze it.
+    pub(super) fn damage(self, why: String) -> Damage {
+        Damage {
+            why,
+            namespace: self.stored.row.definition.namespace,
+            tasks: self.stored.tasks,
+            over: over(self.stored.row.phase),
+            trace: trace_of(self.workflow.trace_parent.as_deref()),
+        }
+    }
+}
+
+/// A workflow as the store has it: its state is the fold of its history.
+pub(super) async fn read(
     store: &dyn WorkflowStore,
     definitions: &Definitions,
     id: Uuid,
-    wish: Option<RerunWish>,
-    generation: u64,
-) -> Result<Loaded, Error> {
-    let stored = store.workflow(id).await?;
-    let stored = stored.ok_or_else(|| Error::WorkflowNotFound(id.to_string()))?;
-    let definition = definitions.get(&stored.row.definition).await?;
-    let graph = definition.compiled.graph.clone();
-    let facts = history::facts(&graph, &stored.records)
-        .map_err(|error| Error::Corrupt(error.to_string()))?;
-    let name: Arc<str> = id.to_string().into();
-    let Some(wish) = wish else {
-        let workflow = Workflow::fold(&name, &graph, &facts);
-        return Ok(Loaded { definition, workflow, stored, rerun: None, generation });
+) -> Result<Loaded, Unread> {
+    let (loaded, _) = read_with_facts(store, definitions, id).await?;
+    Ok(loaded)
+}
+
+async fn read_with_facts(
+    store: &dyn WorkflowStore,
+    definitions: &Definitions,
+    id: Uuid,
+) -> Result<(Loaded, Vec<Recorded>), Unread> {
+    let stored = store.workflow(id).await.map_err(|error| (error.into(), None))?;
+    let stored = stored.ok_or_else(|| (Error::WorkflowNotFound(id.to_string()), None))?;
+    let definition = match definitions.get(&stored.row.definition).await {
+        Ok(definition) => definition,
+        Err(error) => return Err((error, Some(stored))),
+    };
+    let graph = &definition.compiled.graph;
+    let facts = match history::facts(graph, &stored.records) {
+        Ok(facts) => facts,
+        Err(error) => return Err((Error::Corrupt(error.to_string()), Some(stored))),
+    };
+    let workflow = Workflow::fold(&id.to_string().into(), graph, &facts);
+    let last = facts.last().filter(|_| workflow.phase.is_over());
+    let ended_at_ms = last.map(|recorded| recorded.at_ms);
+    let fault = match &workflow.phase {
+        Phase::Faulted { .. } => {
+            let facts: Vec<Fact> = facts.iter().map(|recorded| recorded.fact.clone()).collect();
+            history::fault(graph, &facts)
+        }
+        _ => None,
+    };
+    let rerun = None;
+    let loaded = Loaded { definition, workflow, stored, ended_at_ms, fault, rerun, generation: 0 };
+    Ok((loaded, facts))
+}
+
+/// The same, as it is when it goes on from an earlier task. If it cannot, whoever wishes it is
+/// told, and nothing changes.
+async fn read_for_rerun(
+    store: &dyn WorkflowStore,
+    definitions: &Definitions,
+    id: Uuid,
+    wish: RerunWish,
+) -> Result<Loaded, Unread> {
+    let read = read_with_facts(store, definitions, id).await;
+    let (mut loaded, facts) = match read {
+        Ok(read) => read,
+        Err((error, stored)) => {
+            if let Some(reply) = wish.reply {
+                let _ = reply.send(Err(same(&error, id)));
+            }
+            return Err((error, stored));
+        }
     };
     let at_ms = now_ms();
+    let graph = loaded.workflow.graph.clone();
+    let name: Arc<str> = id.to_string().into();
     let plan = graph.find(&wish.task).and_then(|node| {
-        let numbers = (highest_attempt(&facts, &stored.tasks), at_ms);
+        let numbers = (highest_attempt(&facts, &loaded.stored.tasks), at_ms);
         RerunPlan::new(&name, &graph, &facts, (node, wish.input), numbers)
     });
     match plan {
         Some(plan) => {
-            let rerun = Some((plan.fact, wish.reply, at_ms));
-            Ok(Loaded { definition, workflow: plan.workflow, stored, rerun, generation })
+            loaded.rerun = Some((plan.fact, wish.reply, at_ms));
+            loaded.workflow = plan.workflow;
         }
         None => {
             if let Some(reply) = wish.reply {
                 let _ = reply.send(Err(Error::TaskNotFound(wish.task)));
             }
-            let workflow = Workflow::fold(&name, &graph, &facts);
-            Ok(Loaded { definition, workflow, stored, rerun: None, generation })
         }
     }
+    Ok(loaded)
 }
 
 /// The highest attempt number that was ever handed out.
@@ -344,7 +442,7 @@ fn highest_attempt(facts: &[Recorded], tasks: &[TaskRow]) -> u32 {
 fn same(error: &Error, id: Uuid) -> Error {
     match error {
         Error::WorkflowNotFound(_) => Error::WorkflowNotFound(id.to_string()),
-        Error::Corrupt(what) => Error::Corrupt(what.clone()),
+        Error::Corrupt(why) => Error::Frozen { id, why: why.clone() },
         _ => Error::Unavailable,
     }
 }

@@ -6,17 +6,20 @@
 //! the batches under way; if one fails, everything in memory is dropped and read again.
 
 mod advance;
+mod audit;
 mod batch;
 mod command;
 mod dispatch;
 mod entry;
 
 mod finish;
+mod freeze;
 mod guard;
 mod healing;
 mod lane;
 mod lend;
 mod load;
+mod mend;
 mod observe;
 mod permits;
 mod pool;
@@ -28,6 +31,7 @@ mod session;
 mod settling;
 mod start;
 mod suspects;
+mod telling;
 mod timers;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -41,7 +45,9 @@ use uuid::Uuid;
 
 use crate::config::Config;
 use crate::definitions::Definitions;
+use crate::emitted::EmittedEvents;
 use crate::gates::Gates;
+use crate::lending::NeedyShards;
 use crate::limits::Limits;
 use crate::log::LogTail;
 use crate::meters::Meters;
@@ -58,8 +64,8 @@ use entry::{Mail, Slot};
 
 use permits::Permits;
 use route::Routes;
-pub(crate) use session::Handed;
 use session::Session;
+pub(crate) use session::{HANDED_MAX, Handed};
 use timers::Timers;
 
 /// What the engine is made of.
@@ -85,25 +91,28 @@ pub(crate) struct Parts {
     /// What is counted.
     pub(crate) meters: Meters,
     /// Who is told that a session is over.
-    pub ended_sessions: mpsc::UnboundedSender<EndedSession>,
+    pub ended_sessions: mpsc::Sender<EndedSession>,
     /// Told of events that workflows emit.
-    pub emitted: mpsc::UnboundedSender<Emitted>,
+    pub emitted: EmittedEvents,
     /// Told when tasks wait for whom no own session has a slot.
-    pub waits: mpsc::UnboundedSender<Shard>,
+    pub waits: NeedyShards,
 }
 
-/// What the engine's own helpers tell it. Never bounded: each answers one thing it asked for.
+/// What the engine's own helpers tell it. Not bounded, for the engine bounds it: each answers one
+/// thing that it asked for, and it asks once for each workflow, batch, look or page.
 pub(crate) enum Internal {
     /// A batch was committed, or not.
     Committed(Result<Vec<crate::store::LogEntry>, StoreError>),
     /// A workflow was read.
-    Loaded(Uuid, Result<Box<load::Loaded>, crate::error::Error>),
+    Loaded(Uuid, Result<Box<load::Loaded>, Box<load::Unread>>),
     /// An expression was evaluated.
     Evaluated(Uuid, u64, planaria_dsl::Answer),
     /// Timers that come within the horizon.
     Timers(Vec<(crate::store::TimerKey, u64)>),
     /// What the reconciler found.
     Observed(Box<reconcile::Observed>),
+    /// What the audit saw.
+    Audited(Box<audit::Looked>),
     /// What the store says of limits.
     Settled(settling::Answered),
     /// Workflows that are over for long.
@@ -158,6 +167,7 @@ pub(crate) struct Engine {
     reconciliation: reconcile::Reconciliation,
     /// Verdicts on workers that somebody else heard of.
     doubts: HashMap<Uuid, observe::Doubt>,
+    audit: audit::Audit,
     retention: retention::Retention,
     last_sweep_ms: u64,
     next_sweep: Instant,
@@ -249,6 +259,7 @@ impl Engine {
             is_replaced: false,
             reconciliation: reconcile::Reconciliation::default(),
             doubts: HashMap::new(),
+            audit: audit::Audit::new(now),
             retention: retention::Retention::new(now),
             last_sweep_ms: planaria_runtime::clock::now_ms(),
             next_sweep: now,
@@ -272,7 +283,7 @@ impl Engine {
         self.return_idle();
         self.settle_limits();
         if std::mem::take(&mut self.has_news) && self.routes.is_open() {
-            let _ = self.parts.waits.send(self.parts.shard);
+            self.parts.waits.tell(self.parts.shard);
         }
         self.send_off();
     }
@@ -283,7 +294,7 @@ impl Engine {
             Instant::now() + Duration::from_millis(wait_ms)
         });
         let own = self.next_sweep.min(self.next_scan).min(self.next_reconcile);
-        let own = own.min(self.retention.next());
+        let own = own.min(self.retention.next()).min(self.audit.next);
         let own = if self.permits.is_active() { own.min(self.next_settle) } else { own };
         timer.map_or(own, |timer| timer.min(own))
     }
@@ -313,6 +324,9 @@ impl Engine {
             self.observe_for_repairs();
             self.adopt_rules();
         }
+        if now >= self.audit.next {
+            self.look_into_books();
+        }
         if now >= self.next_settle {
             self.next_settle = after(self.parts.config.settle_ms);
             self.permits.wish();
@@ -330,6 +344,7 @@ impl Engine {
             Internal::Evaluated(id, number, answer) => self.evaluated(id, number, answer),
             Internal::Timers(timers) => self.arm_scanned(&timers),
             Internal::Observed(observed) => self.repair(*observed),
+            Internal::Audited(looked) => self.audited(*looked),
             Internal::Settled(answered) => self.limits_settled(answered),
             Internal::Expired(found) => self.remove_expired(found),
             Internal::Removed => self.removed(),

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::Engine;
 use super::command::{Attempted, Reply, Statistics, VerdictItem, Waits};
 use super::entry::{Loss, Mail, MailKind};
+use super::telling::{About, tell};
 use crate::error::Error;
 use crate::store::{TaskKey, Write};
 use crate::token::attempt_id;
@@ -191,12 +192,13 @@ impl Engine {
     /// same answer again.
     pub(super) fn refuse_stale(
         &mut self,
-        id: Uuid,
+        about: About,
         (frame, attempt, session): (FrameId, u32, Uuid),
         reply: Option<Reply<()>>,
     ) {
+        let id = about.workflow;
         let Some(reply) = reply else { return };
-        let store = self.parts.store.clone();
+        let (store, about) = (self.parts.store.clone(), About { attempt, ..about });
         let look = async move {
             let stale = Error::Stale(
                 "the attempt is not the current one: it was lost, cancelled or replaced",
@@ -204,8 +206,7 @@ impl Engine {
             let outcome = match store.records(id, 0, u32::MAX).await {
                 Ok(records) if was_accepted(&records, frame, attempt, session) => Ok(()),
                 Ok(_) => {
-                    tracing::warn!(workflow = %id, frame = frame.0, attempt, %session,
-                        "late result refused");
+                    tell!(warn, about, frame = frame.0, %session, "late result refused");
                     Err(stale)
                 }
                 Err(error) => Err(error.into()),

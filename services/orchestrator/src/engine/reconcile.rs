@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use planaria_kernel::repair::repeats::Repeats;
 use planaria_kernel::repair::{self, Repair};
 use planaria_kernel::workflow::{Effect, FrameId, Input, Phase, Timer};
 use planaria_proto::types::v1::HealingAction;
@@ -12,9 +13,9 @@ use planaria_runtime::clock::now_ms;
 use uuid::Uuid;
 
 use super::command::RetryVerdict;
-use super::dispatch::reference;
 use super::entry::{Entry, Loss, Mail, MailKind, Settle, Slot, Work};
 use super::session::Session;
+use super::telling::About;
 use super::{Engine, Internal};
 use crate::store::{StoreError, TaskKey, TaskRow, TaskState, TimerKey, WorkflowStore};
 
@@ -38,6 +39,8 @@ pub(crate) struct Reconciliation {
     /// Looks until the store is scanned again.
     until_scan: u32,
     quiet: HashSet<Uuid>,
+    /// What was repaired lately: the workflow, the task, and how.
+    pub(super) repeats: Repeats<(Uuid, String, HealingAction)>,
 }
 
 /// Rows looked at in one scan.
@@ -65,6 +68,7 @@ impl Engine {
         }
         self.reconciliation.looking = true;
         self.reconciliation.until_scan = LOOKS_PER_SCAN;
+        self.settle_repeats();
         let (store, inner) = (self.parts.store.clone(), self.inner.clone());
         tokio::spawn(async move {
             let observed = scan(store.as_ref()).await.unwrap_or_else(|error| {
@@ -78,6 +82,13 @@ impl Engine {
     /// Compares what the store showed with memory, plans, and carries the plan out.
     pub(super) fn repair(&mut self, seen: Observed) {
         self.reconciliation.looking = false;
+        let frozen = |id: Uuid| self.is_frozen(id);
+        let Observed { at_ms, mut timers, mut orphans, mut queued, quiet, leftovers } = seen;
+        timers.retain(|key| !frozen(key.task.workflow));
+        for rows in [&mut orphans, &mut queued] {
+            rows.retain(|row| !frozen(row.key.workflow));
+        }
+        let seen = Observed { at_ms, timers, orphans, queued, quiet, leftovers };
         let before = std::mem::take(&mut self.reconciliation.quiet);
         // What was committed since the store was asked may have changed what it showed.
         let is_settled = |id: &Uuid| match self.slots.get(id) {
@@ -86,7 +97,7 @@ impl Engine {
                     && entry.uncommitted == 0
                     && entry.committed_at_ms < seen.at_ms
             }
-            Some(Slot::Loading(_)) => false,
+            Some(Slot::Loading(_) | Slot::Frozen(_)) => false,
             None => true,
         };
         // Where memory and store differ about a task and nothing is on its way, the store is right.
@@ -159,12 +170,15 @@ impl Engine {
         }
     }
 
-    fn is_orphan(&self, row: &TaskRow) -> bool {
-        row.session.is_none_or(|session| !self.sessions.contains_key(&session))
+    /// Whether no session has the attempt: there is none, or it knows nothing of it.
+    pub(super) fn is_orphan(&self, row: &TaskRow) -> bool {
+        let session = row.session.and_then(|session| self.sessions.get(&session));
+        let running = session.and_then(|session| session.running.get(&row.key));
+        running.is_none_or(|running| running.attempt != row.attempt)
     }
 
     /// Whether a queue has the task, a session has a slot reserved for it, or memory knows better.
-    fn is_reachable(&self, row: &TaskRow) -> bool {
+    pub(super) fn is_reachable(&self, row: &TaskRow) -> bool {
         if let Some(Slot::Live(entry)) = self.slots.get(&row.key.workflow)
             && entry.tasks.get(&row.key.frame).is_none_or(|now| now.state != TaskState::Queued)
             && (entry.uncommitted > 0 || entry.evaluating.is_some())
@@ -189,12 +203,15 @@ impl Engine {
         if entry.workflow.phase != Phase::Running || entry.uncommitted > 0 {
             return;
         }
-        if !entry.workflow.has_something_open() && !entry.workflow.can_continue() {
-            tracing::error!(workflow = %id, "the workflow is stuck: nothing can move it");
+        if super::audit::is_stuck(&entry.workflow) {
+            let why = "it runs, and by its history nothing can bring it on".to_owned();
+            self.freeze_entry(entry, id, why);
             return;
         }
         let told = (now_ms(), "a workflow stood still and goes on".to_owned());
-        self.record_repair(place(entry, id), "", HealingAction::WorkflowAdvanced, told);
+        let about = About::entry(id, entry);
+        let namespace = &entry.definition.key.namespace;
+        self.record_repair(&about, namespace, HealingAction::WorkflowAdvanced, told);
         // The store is right about its rows: what memory has is of the same steps, or older.
         let mut effects = vec![Effect::End];
         effects.extend(entry.workflow.standing_effects());
@@ -204,11 +221,18 @@ impl Engine {
 
     /// Drops what a finished workflow left behind.
     pub(super) fn leftover(&mut self, entry: &mut Entry, id: Uuid) {
-        if !entry.workflow.phase.is_over() || entry.uncommitted > 0 {
+        if !entry.workflow.phase.is_over() {
+            // Its row says so, its history does not.
+            self.audit.doubt(id);
+            return;
+        }
+        if entry.uncommitted > 0 {
             return;
         }
         let told = (now_ms(), "a finished workflow had something open".to_owned());
-        self.record_repair(place(entry, id), "", HealingAction::Removed, told);
+        let about = About::entry(id, entry);
+        let namespace = &entry.definition.key.namespace;
+        self.record_repair(&about, namespace, HealingAction::Removed, told);
         let work = Work { effects: vec![Effect::End], clears: true, ..Work::default() };
         self.finish(entry, id, work);
     }
@@ -216,6 +240,10 @@ impl Engine {
     /// A timer that nothing would have fired.
     pub(super) fn overdue(&mut self, entry: &mut Entry, id: Uuid, key: (FrameId, Timer)) {
         let Some(&due_ms) = entry.timers.get(&key) else {
+            let told = (now_ms(), "a timer was due of nothing that waits for it".to_owned());
+            let about = About::task(id, entry, key.0);
+            let namespace = &entry.definition.key.namespace;
+            self.record_repair(&about, namespace, HealingAction::Removed, told);
             let work = Work { settle: Settle::Fired(key.0, key.1), ..Work::default() };
             self.finish(entry, id, work);
             return;
@@ -224,8 +252,9 @@ impl Engine {
             return;
         }
         let told = (due_ms, "a timer was overdue".to_owned());
-        let task = reference(entry, key.0);
-        self.record_repair(place(entry, id), &task, HealingAction::TimerFired, told);
+        let about = About::task(id, entry, key.0);
+        let namespace = &entry.definition.key.namespace;
+        self.record_repair(&about, namespace, HealingAction::TimerFired, told);
         let work = Work { settle: Settle::Fired(key.0, key.1), ..Work::default() };
         let input = Input::TimerFired { frame: key.0, timer: key.1 };
         self.apply(entry, id, input, work);
@@ -237,10 +266,11 @@ impl Engine {
         if row.state != TaskState::Queued || self.is_reachable(row) {
             return;
         }
-        let task = reference(entry, frame);
         let told = (row.since_ms, "a task waited where no worker would look".to_owned());
         let key = row.key;
-        self.record_repair(place(entry, key.workflow), &task, HealingAction::Rerun, told);
+        let about = About::task(key.workflow, entry, frame);
+        let namespace = &entry.definition.key.namespace;
+        self.record_repair(&about, namespace, HealingAction::Rerun, told);
         let holders: Vec<Uuid> = self.sessions.keys().copied().collect();
         for session in holders {
             self.release(Some(session), key);
@@ -255,6 +285,12 @@ impl Engine {
         let over = entry.workflow.phase.is_over();
         if over || row.state != TaskState::Running || !self.is_orphan(row) {
             return;
+        }
+        // Whoever had it before its row said otherwise has it no more.
+        let key = row.key;
+        let holders: Vec<Uuid> = self.sessions.keys().copied().collect();
+        for session in holders {
+            self.release(Some(session), key);
         }
         let loss = Loss {
             frame,
@@ -286,9 +322,4 @@ async fn scan(store: &dyn WorkflowStore) -> Result<Observed, StoreError> {
         quiet: quiet.into_iter().collect(),
         leftovers: store.leftovers(SCANNED_MAX).await?,
     })
-}
-
-/// A workflow, and the namespace that it is in.
-fn place(entry: &Entry, id: Uuid) -> (Uuid, &str) {
-    (id, &entry.definition.key.namespace)
 }

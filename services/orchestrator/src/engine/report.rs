@@ -12,6 +12,7 @@ use super::Engine;
 use super::command::{Outcome, Reply, RetryVerdict};
 use super::dispatch::{call_of, reference};
 use super::entry::{Entry, Loss, Settle, Work};
+use super::telling::About;
 use crate::error::Error;
 use crate::store::{TaskKey, TaskRow, TaskState};
 
@@ -28,7 +29,7 @@ impl Engine {
         // A session that is over takes its attempts with it, also those that do not know it yet.
         let is_over = !self.sessions.contains_key(&session);
         if is_over || !entry.is_current(frame, attempt, session) {
-            self.refuse_stale(id, (frame, attempt, session), reply);
+            self.refuse_stale(About::task(id, entry, frame), (frame, attempt, session), reply);
             return;
         }
         let row = &entry.tasks[&frame];
@@ -134,7 +135,7 @@ impl Engine {
         let (frame, attempt, session) = (loss.frame, loss.attempt, loss.session);
         if !entry.is_current(frame, attempt, session) {
             if loss.reply_released {
-                self.refuse_stale(id, (frame, attempt, session), reply);
+                self.refuse_stale(About::task(id, entry, frame), (frame, attempt, session), reply);
             }
             return;
         }
@@ -213,8 +214,7 @@ impl Engine {
                 return self.defer(entry, key, until_ms, reply);
             }
             RetryVerdict::Overdue => {
-                let task = reference(entry, frame);
-                self.record_overdue_retry(&entry.tasks[&frame], &task);
+                self.record_overdue_retry(entry, &entry.tasks[&frame]);
                 let frame = entry.workflow.frames.get(&frame);
                 let hopeless = frame.is_some_and(|frame| frame.hopeless);
                 hopeless.then(|| "no retry is left".to_owned())

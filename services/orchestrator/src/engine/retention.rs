@@ -92,7 +92,7 @@ impl Engine {
         ids.retain(|id| match self.slots.get(id) {
             Some(Slot::Live(entry)) => entry.is_idle() && entry.workflow.phase.is_over(),
             Some(Slot::Loading(_)) => false,
-            None => true,
+            Some(Slot::Frozen(_)) | None => true,
         });
         for id in &ids {
             self.slots.remove(id);

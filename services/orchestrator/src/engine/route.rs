@@ -10,7 +10,7 @@ use super::lane::{Asked, Parked, Place, Rank, Tenant};
 use super::pool::Pools;
 use super::session::Session;
 use crate::limits::{LimitUse, Rules};
-use crate::store::TaskRow;
+use crate::store::{TaskKey, TaskRow};
 
 /// All routes.
 pub(crate) struct Routes {
@@ -100,6 +100,31 @@ impl Routes {
             was_there = tenant.remove(row, &rank);
         });
         self.waiting -= u64::from(was_there);
+    }
+
+    /// A task waits nowhere, whatever its row says. Looks through everything that waits: only for
+    /// rows that cannot be trusted.
+    pub(crate) fn forget(&mut self, key: TaskKey) {
+        while let Some((queue, function, namespace, place)) = self.find(key) {
+            let mut was_there = false;
+            self.change(&queue, &function, &namespace, |tenant| {
+                was_there = tenant.remove_at(&place);
+            });
+            self.waiting -= u64::from(was_there);
+            if !was_there {
+                return;
+            }
+        }
+    }
+
+    fn find(&self, key: TaskKey) -> Option<(String, String, String, Place)> {
+        self.iter().find_map(|(queue, function, route)| {
+            let mut tenants = route.tenants.iter();
+            tenants.find_map(|(namespace, tenant)| {
+                let place = tenant.place_of(key)?;
+                Some((queue.to_owned(), function.to_owned(), namespace.clone(), place))
+            })
+        })
     }
 
     /// Takes a task out for a session, to the account of its namespace if others wanted the slot.

@@ -9,6 +9,7 @@ use planaria_proto::task::v1::{Assignment, OpenSessionRequest};
 use planaria_runtime::clock::now_ms;
 use prost::Message;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use uuid::Uuid;
 
 use super::Engine;
@@ -32,8 +33,8 @@ pub(crate) struct Session {
     pub(crate) running: HashMap<TaskKey, Running>,
     /// The last that functions said of their progress: evidence, if they kill their worker.
     pub(crate) progress: HashMap<TaskKey, String>,
-    pub(crate) stream: Option<mpsc::UnboundedSender<Handed>>,
-    /// Handed out while no stream was there.
+    pub(crate) stream: Option<mpsc::Sender<Handed>>,
+    /// Handed out while no stream was there; of attempts that it still has, and as many again.
     pub(crate) undelivered: Vec<Assignment>,
     pub(crate) draining: bool,
     /// Set if the worker's own session is in another shard.
@@ -50,6 +51,10 @@ pub(crate) struct Session {
     /// The lease that the store has.
     pub(crate) lease_stored_ms: u64,
 }
+
+/// Messages that a worker's stream may be behind: more than it can have attempts, so that only who
+/// does not read is let go.
+pub(crate) const HANDED_MAX: usize = 16_384;
 
 /// A function that a worker offers.
 pub(crate) struct Offer {
@@ -98,6 +103,31 @@ pub(crate) struct Lent {
 }
 
 impl Session {
+    /// Hands something over, if it is followed. Who is [`HANDED_MAX`] messages behind is not: its
+    /// stream ends, and it comes back for what it missed.
+    pub(crate) fn hand(&mut self, handed: Handed) -> Result<(), Handed> {
+        let Some(stream) = &self.stream else { return Err(handed) };
+        stream.try_send(handed).map_err(|unsent| {
+            self.stream = None;
+            unsent.into_inner()
+        })
+    }
+
+    /// Keeps what could not be handed over until somebody follows.
+    pub(crate) fn keep(&mut self, unsent: Vec<Assignment>) {
+        self.undelivered.extend(unsent);
+        if self.undelivered.len() > 2 * self.capacity {
+            let mut kept = std::mem::take(&mut self.undelivered);
+            kept.retain(|assignment| {
+                let named = parse_attempt_id(&assignment.attempt_id);
+                named.is_some_and(|(key, attempt)| {
+                    self.running.get(&key).is_some_and(|running| running.attempt == attempt)
+                })
+            });
+            self.undelivered = kept;
+        }
+    }
+
     /// How many attempts it could take now.
     pub(crate) fn free(&self) -> usize {
         let connected = self.stream.as_ref().is_some_and(|stream| !stream.is_closed());
@@ -251,12 +281,7 @@ impl Engine {
         self.sessions.insert(id, session);
     }
 
-    pub(super) fn pull(
-        &mut self,
-        id: Uuid,
-        stream: mpsc::UnboundedSender<Handed>,
-        reply: Reply<()>,
-    ) {
+    pub(super) fn pull(&mut self, id: Uuid, stream: mpsc::Sender<Handed>, reply: Reply<()>) {
         let Some(session) = self.sessions.get_mut(&id) else {
             let _ = reply.send(Err(Error::SessionNotFound));
             return;
@@ -269,10 +294,10 @@ impl Engine {
         if let Some(lent) = &mut session.lent {
             lent.credit = 0;
             let held = Some(session.running.len());
-            let _ = stream.send(Handed { held, ..Handed::default() });
+            let _ = stream.try_send(Handed { held, ..Handed::default() });
         }
         if !undelivered.is_empty() {
-            let _ = stream.send(Handed { assignments: undelivered, ..Handed::default() });
+            let _ = stream.try_send(Handed { assignments: undelivered, ..Handed::default() });
         }
         session.stream = Some(stream);
         self.hungry.insert(id);
@@ -339,7 +364,10 @@ impl Engine {
         if session.lent.is_none() {
             let detail = detail.to_owned();
             let ended = EndedSession { id, cause, signal_at_ms, detail };
-            let _ = self.parts.ended_sessions.send(ended);
+            if let Err(TrySendError::Full(ended)) = self.parts.ended_sessions.try_send(ended) {
+                // The detectors learn it with their next observation, other shards by the lease.
+                tracing::warn!(session = %ended.id, "too many sessions end: nobody is told");
+            }
         }
     }
 

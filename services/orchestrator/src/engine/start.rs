@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::Engine;
 use super::command::{
-    Attempted, Command, Emitted, Reply, RetryDecision, Signalled, StartRequest, Started, Steering,
+    Attempted, Command, Reply, RetryDecision, Signalled, StartRequest, Started, Steering,
 };
 use super::entry::{Entry, Mail, MailKind, Slot, Work};
 use crate::error::Error;
@@ -211,9 +211,7 @@ impl Engine {
 
     /// An event that a workflow emitted reaches those that listen to such.
     pub(super) fn publish_emitted(&mut self, event: &Json, namespace: &str) {
-        let (shard, namespace_of) = (self.parts.shard, namespace.to_owned());
-        let emitted = Emitted { shard, namespace: namespace_of, event: event.clone() };
-        let _ = self.parts.emitted.send(emitted);
+        self.parts.emitted.tell(self.parts.shard, namespace, event);
         let value = event.to_value();
         let text = |key: &str| value.get(key).and_then(|v| v.as_str()).unwrap_or_default();
         for id in self.listening_for(text("type")) {

@@ -33,6 +33,11 @@ impl Timers {
         self.armed.remove(key);
     }
 
+    /// Disarms all of a workflow.
+    pub(crate) fn forget(&mut self, workflow: uuid::Uuid) {
+        self.armed.retain(|key, _| key.task.workflow != workflow);
+    }
+
     pub(crate) fn is_armed(&self, key: &TimerKey) -> bool {
         self.armed.contains_key(key)
     }

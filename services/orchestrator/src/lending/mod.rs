@@ -9,7 +9,7 @@ mod pump;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use planaria_bus::{EventBus, Hint};
 use planaria_proto::orchestrator::v1::LendSlotsRequest;
 use planaria_proto::orchestrator::v1::lending_service_client::LendingServiceClient;
 use planaria_runtime::ReplicaChannel;
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
@@ -65,6 +65,35 @@ impl Lent {
     }
 }
 
+/// Shards of this process in which tasks wait for workers; cheap to clone. However often it is told
+/// of a shard, it is in here once.
+#[derive(Clone, Default)]
+pub(crate) struct NeedyShards {
+    shards: Arc<Mutex<BTreeSet<Shard>>>,
+    is_told: Arc<Notify>,
+}
+
+impl NeedyShards {
+    /// Tasks wait in a shard.
+    pub(crate) fn tell(&self, shard: Shard) {
+        self.lock().insert(shard);
+        self.is_told.notify_one();
+    }
+
+    /// Waits until something was told that may not have been taken yet.
+    async fn told(&self) {
+        self.is_told.notified().await;
+    }
+
+    fn take(&self) -> BTreeSet<Shard> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeSet<Shard>> {
+        self.shards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Lends the workers of this process.
 #[derive(Clone)]
 pub(crate) struct Lender {
@@ -80,7 +109,7 @@ pub(crate) struct Lender {
 
 impl Lender {
     /// Lends until `stop`. `waits` tells of tasks that wait in shards of this process.
-    pub(crate) async fn run(self, waits: mpsc::UnboundedReceiver<Shard>, stop: CancellationToken) {
+    pub(crate) async fn run(self, waits: NeedyShards, stop: CancellationToken) {
         tokio::select! {
             () = self.tell(waits) => {}
             () = self.survey() => {}
@@ -91,13 +120,11 @@ impl Lender {
     }
 
     /// Tells the others what waits here.
-    async fn tell(&self, mut waits: mpsc::UnboundedReceiver<Shard>) {
-        while let Some(first) = waits.recv().await {
+    async fn tell(&self, waits: NeedyShards) {
+        loop {
+            waits.told().await;
             sleep(GATHER).await;
-            let mut shards = BTreeSet::from([first]);
-            while let Ok(more) = waits.try_recv() {
-                shards.insert(more);
-            }
+            let shards = waits.take();
             if self.shards.all().len() < 2 {
                 continue;
             }
@@ -105,7 +132,6 @@ impl Lender {
                 self.bus.publish(TOPIC, Bytes::copy_from_slice(&shard.0.to_be_bytes()));
             }
         }
-        std::future::pending::<()>().await;
     }
 
     /// Keeps a pump for each own session and other shard.

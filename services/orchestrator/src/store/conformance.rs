@@ -49,7 +49,7 @@ pub(super) fn record(first_seq: u64, body: &'static str) -> Option<RecordWrite> 
 }
 
 fn phase(phase: Phase, ended_at_ms: Option<u64>) -> PhaseChange {
-    PhaseChange { phase, ended_at_ms, fault: None }
+    PhaseChange { phase, ended_at_ms, fault: None, started_at_ms: None }
 }
 
 pub(super) fn created(row: &WorkflowRow) -> StepWrite {

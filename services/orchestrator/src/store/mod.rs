@@ -59,7 +59,7 @@ pub(crate) struct StoredWorkflow {
     pub row: WorkflowRow,
     /// Encoded `HistoryRecord`s, in order.
     pub records: Vec<Bytes>,
-    /// The open function tasks.
+    /// The open function tasks. Rows that cannot be read are left out.
     pub tasks: Vec<TaskRow>,
 }
 
@@ -80,6 +80,8 @@ pub(crate) struct WorkflowFilter {
     pub started_before_ms: Option<u64>,
     /// Has a task that waits for a retry.
     pub retrying: bool,
+    /// Is frozen.
+    pub frozen: bool,
     /// Has a queued task of none of these functions.
     pub waiting_beyond: Option<BTreeSet<String>>,
     /// Older than this workflow.
@@ -123,6 +125,29 @@ impl Expiry {
         let is_whole_page = rows.len() as u64 >= u64::from(limit);
         let next = old.clone().last().filter(|_| is_whole_page && old.count() == rows.len());
         Expired { ids: ids.map(|row| row.0).collect(), next: next.map(|row| row.0) }
+    }
+}
+
+/// Leaves out rows that cannot be read: one that is damaged is no reason to do without the others.
+/// The audit finds what is missing then, and writes it anew from the history.
+fn readable<T>(rows: Vec<Result<T, StoreError>>) -> Result<Vec<T>, StoreError> {
+    let mut read = Vec::with_capacity(rows.len());
+    for row in rows {
+        match row {
+            Err(StoreError::Corrupt(what)) => {
+                tracing::error!(what, "a row cannot be read; the others go on");
+            }
+            row => read.push(row?),
+        }
+    }
+    Ok(read)
+}
+
+/// `None` instead of a row that cannot be read.
+fn known<T>(row: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match row {
+        Err(StoreError::Corrupt(_)) => Ok(None),
+        row => row.map(Some),
     }
 }
 
@@ -177,6 +202,16 @@ pub(crate) trait WorkflowStore: Send + Sync {
     -> Result<Vec<TimerKey>, StoreError>;
     /// Workflows that are over and still have tasks, timers or listeners.
     async fn leftovers(&self, limit: u32) -> Result<Vec<Uuid>, StoreError>;
+    /// Workflows that are not over as their rows have it, behind an id in the order of ids.
+    async fn open_workflows(&self, after: Uuid, limit: u32) -> Result<Vec<Uuid>, StoreError>;
+    /// The timers of a workflow; `None` = one of a kind that does not exist.
+    async fn timers_of(&self, id: Uuid) -> Result<Vec<Option<(TimerKey, u64)>>, StoreError>;
+    /// The listen tasks of a workflow that are open, with the type they listen to.
+    async fn listeners_of(&self, id: Uuid) -> Result<Vec<(TaskKey, String)>, StoreError>;
+    /// Workflows that are frozen, and why.
+    async fn frozen(&self) -> Result<Vec<(Uuid, String)>, StoreError>;
+    /// Which of these workflows, of whatever shard, are frozen, and why.
+    async fn frozen_of(&self, ids: &[Uuid]) -> Result<Vec<(Uuid, String)>, StoreError>;
     /// All listen tasks that are open, with the type they listen to (empty = any).
     async fn listeners(&self) -> Result<Vec<(TaskKey, String)>, StoreError>;
 

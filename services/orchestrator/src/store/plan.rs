@@ -26,6 +26,8 @@ pub(super) struct Plan<'a> {
     pub(super) timers: BTreeMap<(Uuid, FrameId, Timer), Option<u64>>,
     pub(super) listeners: BTreeMap<TaskKey, Option<&'a str>>,
     pub(super) healings: BTreeMap<&'a str, &'a Healing>,
+    /// Why, and since when; `None` = not any more.
+    pub(super) frozen: BTreeMap<Uuid, Option<(&'a str, u64)>>,
     pub(super) sessions_put: Vec<&'a SessionRow>,
     pub(super) sessions_gone: Vec<Uuid>,
     pub(super) renewed: BTreeMap<Uuid, u64>,
@@ -93,6 +95,9 @@ impl<'a> Plan<'a> {
                 self.renewed.extend(ids.iter().map(|&id| (id, *until_ms)));
             }
             Write::Healing(healing) => self.add_healing(healing, log, last_seq),
+            Write::Frozen { id, why, at_ms } => {
+                self.frozen.insert(*id, why.as_deref().map(|why| (why, *at_ms)));
+            }
         }
     }
 

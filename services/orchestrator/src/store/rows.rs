@@ -64,6 +64,8 @@ pub(crate) struct PhaseChange {
     pub ended_at_ms: Option<u64>,
     /// What it faulted with, if it did: an encoded `WorkflowFaulted`.
     pub fault: Option<Bytes>,
+    /// When it was started, in Unix milliseconds, if the row says something else.
+    pub started_at_ms: Option<u64>,
 }
 
 /// A function task that is open.
@@ -310,6 +312,15 @@ pub(crate) enum Write {
     },
     /// A healing is recorded, or recorded again with its end.
     Healing(Box<Healing>),
+    /// A workflow is frozen, or is not any more.
+    Frozen {
+        /// The workflow.
+        id: Uuid,
+        /// What is wrong with it, for people; `None` = nothing is.
+        why: Option<String>,
+        /// Unix milliseconds.
+        at_ms: u64,
+    },
 }
 
 /// A step of a workflow.

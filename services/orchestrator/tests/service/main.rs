@@ -2,13 +2,16 @@
 
 #![allow(clippy::panic, reason = "helpers of tests fail by panicking")]
 
+mod audit;
 mod bad_input;
 mod ctk;
 mod depth;
 mod events;
 mod flood;
 mod following;
+mod frozen;
 mod gatekeeper;
+mod hand;
 mod limits;
 mod losses;
 mod order;

@@ -1,22 +1,32 @@
 //! States that should not be, written straight into the store: each is mended within five seconds
-//! and leaves a healing.
+//! and leaves a healing. The table of rows and tests is in `docs/reconciler.md`.
 
 use std::time::{Duration, Instant};
 
 use planaria_orchestrator::Config;
-use planaria_proto::types::v1::{Healing, HealingAction, Phase};
+use planaria_proto::types::v1::{HealingAction, Phase};
 use serde_json::json;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions};
 
+use crate::hand::{Hand, MENDED, Scene, Store, on_every_store};
 use crate::worker::Worker;
-use crate::world::{World, event};
+use crate::world::{World, event, eventually};
 
-/// The longest that a bad state may stay.
-const MENDED: Duration = Duration::from_secs(5);
 const ONE: &str = "- a: { call: echo }";
+const GHOST: &str = "00112233-4455-6677-8899-aabbccddeeff";
 
-/// A connection to the store, beside the orchestrator's.
+on_every_store! {
+    a_task_of_a_session_that_is_no_more_runs_again
+    a_queued_task_that_memory_takes_for_running_is_handed_out
+    a_retry_long_overdue_is_queued
+    a_due_timer_that_is_not_armed_fires
+    a_running_workflow_with_nothing_open_goes_on
+    the_same_goes_on_when_it_is_not_in_memory
+    what_a_finished_workflow_left_behind_is_removed
+}
+
+/// A connection to the store's file, beside the orchestrator's.
 pub(crate) async fn open(world: &World) -> SqliteConnection {
     let options = SqliteConnectOptions::new().filename(world.file());
     options.busy_timeout(Duration::from_secs(5)).connect().await.expect("the store")
@@ -27,207 +37,148 @@ pub(crate) async fn execute(store: &mut SqliteConnection, sql: &str) -> u64 {
     done.expect("executed").rows_affected()
 }
 
-async fn count(store: &mut SqliteConnection, sql: &str) -> i64 {
-    sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(store).await.expect("counted")
-}
-
-/// The literal of a workflow's id.
-fn blob(id: &str) -> String {
-    format!("x'{}'", id.replace('-', ""))
-}
-
-async fn healed(world: &World, id: &str, since: Instant) -> Healing {
-    let healing = world.healing(id).await;
-    assert!(since.elapsed() < MENDED, "{:?}: {healing:?}", since.elapsed());
-    healing
-}
-
-#[tokio::test]
-async fn a_task_of_a_session_that_is_no_more_runs_again() {
-    let world = World::new().await;
-    world.publish("one", ONE).await;
-    let id = world.start_workflow("one", json!({})).await;
-    let mut store = open(&world).await;
-    let sql = "UPDATE tasks SET state = 1, session_id = x'00112233445566778899aabbccddeeff'";
-    assert_eq!(execute(&mut store, sql).await, 1);
+async fn a_task_of_a_session_that_is_no_more_runs_again(store: Store) {
+    let mut scene = Scene::on(store, Config::default()).await;
+    scene.world.publish("one", ONE).await;
+    let id = scene.world.start_workflow("one", json!({})).await;
+    let lost = format!("UPDATE tasks SET state = 1, session_id = {}", scene.hand.id(GHOST));
+    assert_eq!(scene.hand.execute(&lost).await, 1);
     let since = Instant::now();
-    let mut worker = Worker::new(&world, "w", &["echo"]).await;
+    let mut worker = Worker::new(&scene.world, "w", &["echo"]).await;
     // Whether the orchestrator's memory or the reconciler is first: it runs, and can complete.
-    let task = worker.next().await;
+    let task = worker.next_beating(&[]).await;
     worker.complete(&task, json!(1)).await;
-    assert_eq!(world.output(&id).await, json!(1));
+    assert_eq!(scene.world.output(&id).await, json!(1));
     assert!(since.elapsed() < MENDED);
 
     // Without a worker the reconciler is alone with it.
-    let id = world.start_workflow("one", json!({})).await;
+    let id = scene.world.start_workflow("one", json!({})).await;
     worker.close().await;
-    let sql = "UPDATE tasks SET state = 1, session_id = x'00112233445566778899aabbccddeeff'";
-    assert_eq!(execute(&mut store, sql).await, 1);
+    assert_eq!(scene.hand.execute(&lost).await, 1);
     let since = Instant::now();
-    let queued = "SELECT count(*) FROM tasks WHERE state = 0";
-    crate::world::eventually("it is queued again", async || {
-        let mut store = open(&world).await;
-        (count(&mut store, queued).await == 1).then_some(())
+    let mut hand = Hand::in_store_of(&scene.world).await;
+    eventually("it is queued again", async || {
+        (hand.count("tasks WHERE state = 0").await == 1).then_some(())
     })
     .await;
     assert!(since.elapsed() < MENDED, "{:?}", since.elapsed());
-    let mut worker = Worker::new(&world, "v", &["echo"]).await;
-    let task = worker.next().await;
+    let mut worker = Worker::new(&scene.world, "v", &["echo"]).await;
+    let task = worker.next_beating(&[]).await;
     assert!(task.attempt > 1, "a new attempt: the old one is fenced");
-    healed(&world, &id, Instant::now()).await;
+    scene.healed(&id, Instant::now()).await;
 }
 
-#[tokio::test]
-async fn a_queued_task_that_memory_takes_for_running_is_handed_out() {
-    let world = World::new().await;
-    world.publish("one", ONE).await;
-    let id = world.start_workflow("one", json!({})).await;
-    let mut worker = Worker::new(&world, "w", &["echo"]).await;
+async fn a_queued_task_that_memory_takes_for_running_is_handed_out(store: Store) {
+    let mut scene = Scene::on(store, Config::default()).await;
+    scene.world.publish("one", ONE).await;
+    let id = scene.world.start_workflow("one", json!({})).await;
+    let mut worker = Worker::new(&scene.world, "w", &["echo"]).await;
     let first = worker.next().await;
-    let mut store = open(&world).await;
     let sql = "UPDATE tasks SET state = 0, session_id = NULL, since_ms = since_ms - 10000";
-    assert_eq!(execute(&mut store, sql).await, 1);
+    assert_eq!(scene.hand.execute(sql).await, 1);
     let since = Instant::now();
     let again = worker.next().await;
     assert!(since.elapsed() < MENDED, "{:?}", since.elapsed());
     assert_eq!(again.task, first.task);
-    healed(&world, &id, since).await;
+    scene.healed(&id, since).await;
     worker.complete(&again, json!(1)).await;
-    assert_eq!(world.output(&id).await, json!(1));
+    assert_eq!(scene.world.output(&id).await, json!(1));
 }
 
-#[tokio::test]
-async fn a_retry_long_overdue_is_queued() {
-    let mut world = World::new().await;
-    world.publish("one", ONE).await;
-    let id = world.start_workflow("one", json!({})).await;
-    let mut worker = Worker::new(&world, "w", &["echo"]).await;
+async fn a_retry_long_overdue_is_queued(store: Store) {
+    let mut scene = Scene::on(store, Config::default()).await;
+    scene.world.publish("one", ONE).await;
+    let id = scene.world.start_workflow("one", json!({})).await;
+    let mut worker = Worker::new(&scene.world, "w", &["echo"]).await;
     let task = worker.next().await;
     worker.fail(&task, true).await;
-    world.kill();
-    let mut store = open(&world).await;
+    scene.world.stop().await;
     let sql = "UPDATE tasks SET latest_start_ms = latest_start_ms - 3600000 WHERE state = 2";
-    assert_eq!(execute(&mut store, sql).await, 1);
-    world.start().await;
+    assert_eq!(scene.hand.execute(sql).await, 1);
+    scene.world.start().await;
+    scene.world.log_end().await;
     let since = Instant::now();
-    let mut worker = Worker::new(&world, "w", &["echo"]).await;
-    let again = worker.next().await;
+    let mut worker = Worker::new(&scene.world, "w", &["echo"]).await;
+    let again = worker.next_beating(&[]).await;
     assert_eq!(again.attempt, 2);
-    assert_eq!(healed(&world, &id, since).await.action(), HealingAction::RetryQueued);
+    assert_eq!(scene.healed(&id, since).await.action(), HealingAction::RetryQueued);
 }
 
-#[tokio::test]
-async fn a_due_timer_that_is_not_armed_fires() {
+async fn a_due_timer_that_is_not_armed_fires(store: Store) {
     // Nothing is held in memory, and nothing is scanned for.
     let config = Config { timer_horizon_ms: 0, timer_scan_ms: 3_600_000, ..Config::default() };
-    let world = World::with(config).await;
-    world.publish("wait", "- wait: { wait: { milliseconds: 100 } }").await;
+    let scene = Scene::on(store, config).await;
+    scene.world.publish("wait", "- wait: { wait: { milliseconds: 100 } }").await;
     let since = Instant::now();
-    let id = world.start_workflow("wait", json!(1)).await;
-    assert_eq!(world.output(&id).await, json!(1));
-    assert_eq!(healed(&world, &id, since).await.action(), HealingAction::TimerFired);
+    let id = scene.world.start_workflow("wait", json!(1)).await;
+    assert_eq!(scene.world.output(&id).await, json!(1));
+    assert_eq!(scene.healed(&id, since).await.action(), HealingAction::TimerFired);
 }
 
-/// Deletes the only row that would bring a workflow on; answers when.
-async fn deprive(world: &World, table: &str, id: &str) -> Instant {
-    let mut store = open(world).await;
-    let sql = format!("DELETE FROM {table} WHERE workflow_id = {}", blob(id));
-    assert_eq!(execute(&mut store, &sql).await, 1, "{table}");
-    Instant::now()
+async fn a_running_workflow_with_nothing_open_goes_on(store: Store) {
+    deprive_and_see(store, Config::default()).await;
 }
 
-#[tokio::test]
-async fn a_running_workflow_with_nothing_open_goes_on() {
-    let mut world = World::new().await;
-    world.publish("one", ONE).await;
-    world.publish("wait", "- wait: { wait: { seconds: 59 } }").await;
-    world.publish("listen", "- l: { listen: { to: { one: { with: { type: go } } } } }").await;
-    let task = world.start_workflow("one", json!({})).await;
-    let timer = world.start_workflow("wait", json!(2)).await;
-    let listener = world.start_workflow("listen", json!({})).await;
-    world.until(&listener, Phase::Waiting).await;
-    // With the workflow in memory, then without.
-    for round in 0..2 {
-        if round == 1 {
-            world.kill();
-        }
-        let mut since = Instant::now();
-        for (table, id) in [("tasks", &task), ("timers", &timer), ("listeners", &listener)] {
-            since = deprive(&world, table, id).await;
-        }
-        if round == 1 {
-            world.start().await;
-        }
-        let advanced = async |id: &str| {
-            let healings = world.healings().await.into_iter().filter(|h| h.workflow_id == id);
-            let advanced = HealingAction::WorkflowAdvanced;
-            (healings.filter(|h| h.action() == advanced).count() > round).then_some(())
-        };
-        for id in [&task, &timer, &listener] {
-            crate::world::eventually("it goes on", async || advanced(id).await).await;
-        }
-        assert!(since.elapsed() < MENDED, "{:?}", since.elapsed());
-        let mut store = open(&world).await;
-        for table in ["tasks", "timers", "listeners"] {
-            let rows = count(&mut store, &format!("SELECT count(*) FROM {table}")).await;
-            assert_eq!(rows, 1, "{table} in round {round}");
-        }
+async fn the_same_goes_on_when_it_is_not_in_memory(store: Store) {
+    deprive_and_see(store, Config { workflows_cached_max: 0, ..Config::default() }).await;
+}
+
+/// Deletes the only rows that would bring workflows on.
+async fn deprive_and_see(store: Store, config: Config) {
+    let mut scene = Scene::on(store, config).await;
+    scene.world.publish("one", ONE).await;
+    scene.world.publish("wait", "- wait: { wait: { seconds: 59 } }").await;
+    scene.world.publish("listen", "- l: { listen: { to: { one: { with: { type: go } } } } }").await;
+    let task = scene.world.start_workflow("one", json!({})).await;
+    let timer = scene.world.start_workflow("wait", json!(2)).await;
+    let listener = scene.world.start_workflow("listen", json!({})).await;
+    scene.world.until(&listener, Phase::Waiting).await;
+    let spoilt = [("tasks", &task), ("timers", &timer), ("listeners", &listener)];
+    for (table, id) in spoilt {
+        let sql = format!("DELETE FROM {table} WHERE workflow_id = {}", scene.hand.id(id));
+        assert_eq!(scene.hand.execute(&sql).await, 1, "{table}");
     }
-    let mut worker = Worker::new(&world, "w", &["echo"]).await;
-    let got = worker.next().await;
+    let since = Instant::now();
+    for (table, id) in spoilt {
+        scene.told(id, HealingAction::WorkflowAdvanced).await;
+        assert!(since.elapsed() < MENDED, "{:?}", since.elapsed());
+        assert_eq!(scene.hand.count(table).await, 1, "{table}");
+    }
+    let mut worker = Worker::new(&scene.world, "w", &["echo"]).await;
+    let got = worker.next_beating(&[]).await;
     worker.complete(&got, json!(1)).await;
-    assert_eq!(world.output(&task).await, json!(1));
-    assert!(world.signal(&listener, event("go", "1", &json!(3))).await.expect("taken"));
-    assert_eq!(world.output(&listener).await, json!([3]));
+    assert_eq!(scene.world.output(&task).await, json!(1));
+    assert!(scene.world.signal(&listener, event("go", "1", &json!(3))).await.expect("taken"));
+    assert_eq!(scene.world.output(&listener).await, json!([3]));
 }
 
-#[tokio::test]
-async fn what_a_finished_workflow_left_behind_is_removed() {
-    let world = World::new().await;
-    world.publish("set", "- set: { set: { a: 1 } }").await;
+async fn what_a_finished_workflow_left_behind_is_removed(store: Store) {
+    let mut scene = Scene::on(store, Config::default()).await;
+    scene.world.publish("set", "- set: { set: { a: 1 } }").await;
+    let task = "frame, namespace, state, queue, function, priority, attempt, failures, losses,
+        since_ms, latest_start_ms";
     let rows = [
-        (
-            "tasks",
-            "namespace, state, queue, function, priority, attempt, failures, losses, since_ms,
-            latest_start_ms",
-            "'test', 0, 'default', 'echo', 0, 1, 0, 0, 0, 0",
-        ),
-        (
-            "tasks",
-            "namespace, state, queue, function, priority, attempt, failures, losses, since_ms,
-            latest_start_ms",
-            "'test', 1, 'default', 'echo', 0, 1, 0, 0, 0, 0",
-        ),
-        (
-            "tasks",
-            "namespace, state, queue, function, priority, attempt, failures, losses, since_ms,
-            latest_start_ms",
-            "'test', 2, 'default', 'echo', 0, 1, 1, 0, 0, 9999999999999",
-        ),
-        ("timers", "timer, due_ms", "0, 0"),
-        ("listeners", "event_type", "''"),
+        ("tasks", task, "2, 'test', 0, 'default', 'echo', 0, 1, 0, 0, 0, 0"),
+        ("tasks", task, "2, 'test', 1, 'default', 'echo', 0, 1, 0, 0, 0, 0"),
+        ("tasks", task, "2, 'test', 2, 'default', 'echo', 0, 1, 1, 0, 0, 9999999999999"),
+        ("timers", "frame, timer, due_ms", "2, 0, 0"),
+        ("listeners", "frame, event_type", "2, ''"),
     ];
-    let mut store = open(&world).await;
     let mut ids = Vec::new();
     for (table, columns, values) in rows {
-        let id = world.run("set", json!({})).await.workflow_id;
-        let sql = format!(
-            "INSERT INTO {table} (workflow_id, frame, {columns}) VALUES ({}, 2, {values})",
-            blob(&id)
-        );
-        assert_eq!(execute(&mut store, &sql).await, 1);
+        let id = scene.world.run("set", json!({})).await.workflow_id;
+        scene.hand.insert(table, &id, columns, values).await;
         ids.push(id);
     }
     let since = Instant::now();
     for id in &ids {
-        assert_eq!(healed(&world, id, since).await.action(), HealingAction::Removed);
-        assert_eq!(world.get(id).await.phase(), Phase::Completed);
+        assert_eq!(scene.healed(id, since).await.action(), HealingAction::Removed);
+        assert_eq!(scene.world.get(id).await.phase(), Phase::Completed);
     }
     for table in ["tasks", "timers", "listeners"] {
-        let rows = count(&mut store, &format!("SELECT count(*) FROM {table}")).await;
-        assert_eq!(rows, 0, "{table}");
+        assert_eq!(scene.hand.count(table).await, 0, "{table}");
     }
     // Once: a repair that is repeated would hide that it does not help.
-    let healings = world.healings().await;
+    let healings = scene.world.healings().await;
     assert_eq!(healings.len(), ids.len(), "{healings:#?}");
 }

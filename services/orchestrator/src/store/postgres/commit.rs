@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::position_number;
 use crate::store::plan::Plan;
 use crate::store::rows::timer_number;
-use crate::store::{LogEntry, Shard, Subject, TaskKey, TaskRow, WorkflowRow};
+use crate::store::{LogEntry, PhaseChange, Shard, Subject, TaskKey, TaskRow, WorkflowRow};
 
 type Statement<'q> = Query<'q, Postgres, PgArguments>;
 
@@ -42,6 +42,7 @@ pub(super) async fn commit(
     listeners(&mut transaction, shard, plan).await?;
     healings(&mut transaction, shard, plan).await?;
     sessions(&mut transaction, shard, plan).await?;
+    super::frozen::change(&mut transaction, shard, plan).await?;
     transaction.commit().await?;
     Ok(true)
 }
@@ -51,7 +52,8 @@ fn is_more_than_steps(plan: &Plan<'_>) -> bool {
         && plan.healings.is_empty()
         && plan.sessions_put.is_empty()
         && plan.sessions_gone.is_empty()
-        && plan.renewed.is_empty())
+        && plan.renewed.is_empty()
+        && plan.frozen.is_empty())
 }
 
 fn was_held(rows: &[PgRow]) -> Result<bool, sqlx::Error> {
@@ -72,7 +74,8 @@ fn steps<'q>(writer: Writer, plan: &Plan<'_>) -> Statement<'q> {
     let tasks: Vec<&TaskRow> = plan.tasks_put.values().copied().collect();
     let query = bind_task_ends(bind_task_heads(query, &tasks), &tasks);
     let query = bind_timers(query, plan);
-    query.bind(plan.cleared.iter().copied().collect::<Vec<Uuid>>())
+    let query = query.bind(plan.cleared.iter().copied().collect::<Vec<Uuid>>());
+    query.bind(column(&changed(plan), |(_, change)| change.started_at_ms.map(|at| at as i64)))
 }
 
 fn column<'r, R, T>(rows: &'r [R], value: impl Fn(&'r R) -> T) -> Vec<T> {
@@ -120,12 +123,18 @@ fn bind_created<'q>(query: Statement<'q>, plan: &Plan<'_>) -> Statement<'q> {
         }))
 }
 
-fn bind_changed<'q>(query: Statement<'q>, plan: &Plan<'_>) -> Statement<'q> {
+/// Phases that change of workflows that were there before.
+fn changed<'p>(plan: &Plan<'p>) -> Vec<(Uuid, &'p PhaseChange)> {
     let is_created = |id: Uuid| plan.created.iter().any(|row| row.id == id);
     let mut rows: Vec<_> = plan.phases.iter().map(|(id, change)| (*id, *change)).collect();
     if !plan.created.is_empty() {
         rows.retain(|(id, _)| !is_created(*id));
     }
+    rows
+}
+
+fn bind_changed<'q>(query: Statement<'q>, plan: &Plan<'_>) -> Statement<'q> {
+    let rows = changed(plan);
     query
         .bind(column(&rows, |(id, _)| *id))
         .bind(column(&rows, |(_, change)| change.phase as i32))

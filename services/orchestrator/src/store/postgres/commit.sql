@@ -22,9 +22,10 @@ WITH held AS (
     ) AS w
     WHERE EXISTS (SELECT 1 FROM held)
 ), changed AS (
-    UPDATE workflows SET phase = p.phase, ended_at_ms = p.ended_at_ms, fault = p.fault
-    FROM unnest($21::uuid[], $22::integer[], $23::bigint[], $24::bytea[])
-        AS p (id, phase, ended_at_ms, fault)
+    UPDATE workflows SET phase = p.phase, ended_at_ms = p.ended_at_ms, fault = p.fault,
+        started_at_ms = coalesce(p.started_at_ms, workflows.started_at_ms)
+    FROM unnest($21::uuid[], $22::integer[], $23::bigint[], $24::bytea[], $55::bigint[])
+        AS p (id, phase, ended_at_ms, fault, started_at_ms)
     WHERE workflows.id = p.id AND EXISTS (SELECT 1 FROM held)
 ), tasks_gone AS (
     DELETE FROM tasks USING unnest($25::uuid[], $26::bigint[]) AS g (workflow_id, frame)

@@ -1,6 +1,7 @@
 //! The PostgreSQL adapter: one database, many orchestrators, a writer for each shard.
 
 mod commit;
+mod frozen;
 mod limits;
 mod query;
 mod read;
@@ -35,6 +36,7 @@ pub const SCHEMA: PostgresSchema = PostgresSchema {
         Migration { name: "0001_orchestrator", sql: include_str!("0001_orchestrator.sql") },
         Migration { name: "0002_retention", sql: include_str!("0002_retention.sql") },
         Migration { name: "0003_limits", sql: include_str!("0003_limits.sql") },
+        Migration { name: "0004_frozen", sql: include_str!("0004_frozen.sql") },
     ],
 };
 
@@ -199,6 +201,26 @@ impl WorkflowStore for PostgresWorkflowStore {
 
     async fn leftovers(&self, limit: u32) -> Result<Vec<Uuid>, StoreError> {
         query::leftovers(&self.store, self.shard, limit).await
+    }
+
+    async fn open_workflows(&self, after: Uuid, limit: u32) -> Result<Vec<Uuid>, StoreError> {
+        query::open_workflows(&self.store, self.shard, after, limit).await
+    }
+
+    async fn timers_of(&self, id: Uuid) -> Result<Vec<Option<(TimerKey, u64)>>, StoreError> {
+        read::timers_of(&self.store, id).await
+    }
+
+    async fn listeners_of(&self, id: Uuid) -> Result<Vec<(TaskKey, String)>, StoreError> {
+        read::listeners_of(&self.store, id).await
+    }
+
+    async fn frozen(&self) -> Result<Vec<(Uuid, String)>, StoreError> {
+        frozen::all(&self.store, self.shard).await
+    }
+
+    async fn frozen_of(&self, ids: &[Uuid]) -> Result<Vec<(Uuid, String)>, StoreError> {
+        frozen::of(&self.store, ids).await
     }
 
     async fn listeners(&self) -> Result<Vec<(TaskKey, String)>, StoreError> {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{position_number, position_of, rows};
 use crate::store::{
-    LogEntry, Position, Shard, StoreError, TaskRow, TimerKey, WorkflowFilter, WorkflowRow,
+    LogEntry, Position, Shard, StoreError, TaskRow, TimerKey, WorkflowFilter, WorkflowRow, readable,
 };
 
 /// A shard as the store has it.
@@ -55,6 +55,9 @@ pub(super) async fn workflows(
     if filter.retrying {
         query.push(task).push("2)");
     }
+    if filter.frozen {
+        query.push(" AND EXISTS (SELECT 1 FROM frozen f WHERE f.workflow_id = w.id)");
+    }
     if let Some(known) = &filter.waiting_beyond {
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
         query.push(task).push("0 AND t.function <> ALL (").push_bind(known).push("))");
@@ -77,7 +80,7 @@ pub(super) async fn phase_counts(
     let mut counts = Vec::new();
     for row in &found {
         let count: i64 = row.try_get("count")?;
-        let phase = rows::phase_of(row.try_get("phase")?)?;
+        let phase = rows::phase_of(row.try_get("phase")?).unwrap_or_default();
         counts.push((phase, u64::try_from(count).unwrap_or_default()));
     }
     Ok(counts)
@@ -115,6 +118,20 @@ pub(super) async fn quiet_workflows(
     found.iter().map(|row| Ok(row.try_get("id")?)).collect()
 }
 
+/// Whatever is not over: 5 cancelled, 6 faulted, 7 completed.
+pub(super) async fn open_workflows(
+    store: &PostgresStore,
+    shard: Shard,
+    after: Uuid,
+    limit: u32,
+) -> Result<Vec<Uuid>, StoreError> {
+    let select = "SELECT id FROM workflows
+        WHERE phase NOT IN (5, 7) AND phase <> 6 AND id > $1 AND shard = $2
+        ORDER BY id LIMIT $3";
+    let select = sqlx::query(select).bind(after).bind(number(shard)).bind(i64::from(limit));
+    store.rows(select).await?.iter().map(|row| Ok(row.try_get("id")?)).collect()
+}
+
 pub(super) async fn leftovers(
     store: &PostgresStore,
     shard: Shard,
@@ -141,7 +158,7 @@ pub(super) async fn orphans(
             SELECT 1 FROM sessions s WHERE s.shard = t.shard AND s.id = t.session_id)
         LIMIT $2";
     let select = sqlx::query(select).bind(number(shard)).bind(i64::from(limit));
-    store.rows(select).await?.iter().map(rows::task).collect()
+    readable(store.rows(select).await?.iter().map(rows::task).collect())
 }
 
 pub(super) async fn queued_before(
@@ -154,7 +171,7 @@ pub(super) async fn queued_before(
         WHERE t.state = 0 AND t.shard = $1 AND t.since_ms < $2 AND w.phase IN (2, 3) LIMIT $3";
     let select = sqlx::query(select).bind(number(shard)).bind(milliseconds(before_ms));
     let found = store.rows(select.bind(i64::from(limit))).await?;
-    found.iter().map(rows::task).collect()
+    readable(found.iter().map(rows::task).collect())
 }
 
 pub(super) async fn overdue_timers(
@@ -167,7 +184,7 @@ pub(super) async fn overdue_timers(
         WHERE m.shard = $1 AND m.due_ms < $2 AND w.phase IN (2, 3) ORDER BY m.due_ms LIMIT $3";
     let select = sqlx::query(select).bind(number(shard)).bind(milliseconds(before_ms));
     let found = store.rows(select.bind(i64::from(limit))).await?;
-    found.iter().map(|row| Ok(super::read::timer(row)?.0)).collect()
+    readable(found.iter().map(|row| Ok(super::read::timer(row)?.0)).collect())
 }
 
 /// The number of the last entry of a log.

@@ -11,7 +11,7 @@ use super::rows;
 use crate::store::rows::timer_from_number;
 use crate::store::{
     DefinitionKey, DefinitionRow, SessionRow, Shard, StoreError, TaskKey, TaskRow, TimerKey,
-    WorkflowRow,
+    WorkflowRow, known, readable,
 };
 
 pub(super) async fn put_definition(
@@ -93,7 +93,7 @@ pub(super) async fn tasks_of(
     ids: &[Uuid],
 ) -> Result<Vec<TaskRow>, StoreError> {
     let select = "SELECT * FROM tasks WHERE workflow_id = ANY ($1) ORDER BY workflow_id, frame";
-    store.rows(sqlx::query(select).bind(ids)).await?.iter().map(rows::task).collect()
+    readable(store.rows(sqlx::query(select).bind(ids)).await?.iter().map(rows::task).collect())
 }
 
 pub(super) async fn tasks(
@@ -110,7 +110,7 @@ pub(super) async fn tasks(
         .bind(i64::from(frame))
         .bind(number(shard))
         .bind(i64::from(limit));
-    store.rows(select).await?.iter().map(rows::task).collect()
+    readable(store.rows(select).await?.iter().map(rows::task).collect())
 }
 
 pub(super) async fn timers_before(
@@ -122,7 +122,23 @@ pub(super) async fn timers_before(
     let select = "SELECT * FROM timers WHERE shard = $1 AND due_ms < $2 ORDER BY due_ms LIMIT $3";
     let before_ms = i64::try_from(before_ms).unwrap_or(i64::MAX);
     let select = sqlx::query(select).bind(number(shard)).bind(before_ms);
-    store.rows(select.bind(i64::from(limit))).await?.iter().map(timer).collect()
+    readable(store.rows(select.bind(i64::from(limit))).await?.iter().map(timer).collect())
+}
+
+pub(super) async fn timers_of(
+    store: &PostgresStore,
+    id: Uuid,
+) -> Result<Vec<Option<(TimerKey, u64)>>, StoreError> {
+    let select = sqlx::query("SELECT * FROM timers WHERE workflow_id = $1").bind(id);
+    store.rows(select).await?.iter().map(|row| known(timer(row))).collect()
+}
+
+pub(super) async fn listeners_of(
+    store: &PostgresStore,
+    id: Uuid,
+) -> Result<Vec<(TaskKey, String)>, StoreError> {
+    let select = sqlx::query("SELECT * FROM listeners WHERE workflow_id = $1").bind(id);
+    store.rows(select).await?.iter().map(listener).collect()
 }
 
 pub(super) fn timer(row: &PgRow) -> Result<(TimerKey, u64), StoreError> {
@@ -165,9 +181,10 @@ pub(super) async fn listeners(
     shard: Shard,
 ) -> Result<Vec<(TaskKey, String)>, StoreError> {
     let select = sqlx::query("SELECT * FROM listeners WHERE shard = $1").bind(number(shard));
-    let key = |row: &PgRow| -> Result<(TaskKey, String), StoreError> {
-        let task = TaskKey { workflow: row.try_get("workflow_id")?, frame: rows::frame(row)? };
-        Ok((task, row.try_get("event_type")?))
-    };
-    store.rows(select).await?.iter().map(key).collect()
+    store.rows(select).await?.iter().map(listener).collect()
+}
+
+fn listener(row: &PgRow) -> Result<(TaskKey, String), StoreError> {
+    let task = TaskKey { workflow: row.try_get("workflow_id")?, frame: rows::frame(row)? };
+    Ok((task, row.try_get("event_type")?))
 }

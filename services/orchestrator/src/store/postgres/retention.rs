@@ -21,7 +21,7 @@ pub(super) async fn expired(
     let found = store.rows(sqlx::query(select).bind(after).bind(i64::from(limit))).await?;
     let mut seen = Vec::with_capacity(found.len());
     for row in &found {
-        let phase = rows::phase_of(row.try_get("phase")?)?;
+        let phase = rows::phase_of(row.try_get("phase")?).unwrap_or_default();
         let started: i64 = row.try_get("started_at_ms")?;
         let ended: Option<i64> = row.try_get("ended_at_ms")?;
         let mine = row.try_get::<i32, _>("shard")? == number(shard);
@@ -51,6 +51,8 @@ pub(super) async fn forget(
             DELETE FROM timers WHERE workflow_id IN (SELECT id FROM gone)
         ), listeners_gone AS (
             DELETE FROM listeners WHERE workflow_id IN (SELECT id FROM gone)
+        ), frozen_gone AS (
+            DELETE FROM frozen WHERE workflow_id IN (SELECT id FROM gone)
         )
         UPDATE shards
         SET trimmed = GREATEST(trimmed, (SELECT coalesce(max(position), 0) FROM entries))

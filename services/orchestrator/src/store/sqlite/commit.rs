@@ -48,6 +48,7 @@ impl Plan<'_> {
         self.change_timers(connection).await?;
         self.change_listeners(connection).await?;
         self.change_healings(connection).await?;
+        super::frozen::change(connection, self).await?;
         self.change_sessions(connection).await
     }
 
@@ -71,12 +72,14 @@ impl Plan<'_> {
     async fn change_phases(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
         let created: BTreeSet<Uuid> = self.created.iter().map(|row| row.id).collect();
         let changed = self.phases.iter().filter(|(id, _)| !created.contains(*id));
-        let update = "UPDATE workflows SET phase = ?, ended_at_ms = ?, fault = ? WHERE id = ?";
+        let update = "UPDATE workflows SET phase = ?, ended_at_ms = ?, fault = ?,
+            started_at_ms = coalesce(?, started_at_ms) WHERE id = ?";
         for (id, change) in changed {
             sqlx::query(update)
                 .bind(change.phase as i32)
                 .bind(change.ended_at_ms.map(|at| at as i64))
                 .bind(change.fault.as_ref().map(|fault| fault.to_vec()))
+                .bind(change.started_at_ms.map(|at| at as i64))
                 .bind(*id)
                 .execute(&mut *connection)
                 .await?;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{position_number, position_of, rows};
 use crate::store::{
-    LogEntry, Position, StoreError, TaskRow, TimerKey, WorkflowFilter, WorkflowRow,
+    LogEntry, Position, StoreError, TaskRow, TimerKey, WorkflowFilter, WorkflowRow, readable,
 };
 
 /// A time as the store has it; there are none later than it can tell.
@@ -45,6 +45,9 @@ pub(super) async fn workflows(
     if filter.retrying {
         query.push(task).push("2)");
     }
+    if filter.frozen {
+        query.push(" AND EXISTS (SELECT 1 FROM frozen f WHERE f.workflow_id = w.id)");
+    }
     if let Some(known) = &filter.waiting_beyond {
         query.push(task).push("0 AND t.function NOT IN (");
         let mut functions = query.separated(", ");
@@ -67,7 +70,10 @@ pub(super) async fn phase_counts(store: &SqliteStore) -> Result<Vec<(Phase, u64)
     let mut counts = Vec::new();
     for row in &found {
         let count: i64 = row.try_get(1)?;
-        counts.push((rows::phase_of(row.try_get(0)?)?, u64::try_from(count).unwrap_or_default()));
+        counts.push((
+            rows::phase_of(row.try_get(0)?).unwrap_or_default(),
+            u64::try_from(count).unwrap_or_default(),
+        ));
     }
     Ok(counts)
 }
@@ -105,6 +111,18 @@ pub(super) async fn quiet_workflows(
     found.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
+/// Whatever is not over: 5 cancelled, 6 faulted, 7 completed.
+pub(super) async fn open_workflows(
+    store: &SqliteStore,
+    after: Uuid,
+    limit: u32,
+) -> Result<Vec<Uuid>, StoreError> {
+    let select = "SELECT id FROM workflows WHERE phase NOT IN (5, 7) AND phase <> 6 AND id > ?
+        ORDER BY id LIMIT ?";
+    let found = sqlx::query(select).bind(after).bind(limit).fetch_all(store.readers()).await?;
+    found.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
 pub(super) async fn leftovers(store: &SqliteStore, limit: u32) -> Result<Vec<Uuid>, StoreError> {
     let select = "SELECT DISTINCT w.id FROM (
             SELECT workflow_id FROM tasks UNION SELECT workflow_id FROM timers
@@ -119,7 +137,7 @@ pub(super) async fn orphans(store: &SqliteStore, limit: u32) -> Result<Vec<TaskR
     let select = "SELECT * FROM tasks t WHERE state = 1
         AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.id = t.session_id) LIMIT ?";
     let found = sqlx::query(select).bind(limit).fetch_all(store.readers()).await?;
-    found.iter().map(rows::task).collect()
+    readable(found.iter().map(rows::task).collect())
 }
 
 pub(super) async fn queued_before(
@@ -131,7 +149,7 @@ pub(super) async fn queued_before(
         WHERE t.state = 0 AND t.since_ms < ? AND w.phase IN (2, 3) LIMIT ?";
     let found =
         sqlx::query(select).bind(before_ms as i64).bind(limit).fetch_all(store.readers()).await?;
-    found.iter().map(rows::task).collect()
+    readable(found.iter().map(rows::task).collect())
 }
 
 pub(super) async fn overdue_timers(
@@ -143,7 +161,7 @@ pub(super) async fn overdue_timers(
         WHERE m.due_ms < ? AND w.phase IN (2, 3) ORDER BY m.due_ms LIMIT ?";
     let found =
         sqlx::query(select).bind(before_ms as i64).bind(limit).fetch_all(store.readers()).await?;
-    found.iter().map(|row| Ok(super::read::timer(row)?.0)).collect()
+    readable(found.iter().map(|row| Ok(super::read::timer(row)?.0)).collect())
 }
 
 /// The number of the last entry of a log.

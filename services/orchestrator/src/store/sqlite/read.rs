@@ -10,6 +10,7 @@ use super::rows;
 use crate::store::rows::timer_from_number;
 use crate::store::{
     DefinitionKey, DefinitionRow, SessionRow, StoreError, TaskKey, TaskRow, TimerKey, WorkflowRow,
+    known, readable,
 };
 
 pub(super) async fn put_definition(
@@ -111,9 +112,7 @@ pub(super) async fn tasks_of(
             .bind(*id)
             .fetch_all(store.readers())
             .await?;
-        for row in &found {
-            tasks.push(rows::task(row)?);
-        }
+        tasks.extend(readable(found.iter().map(rows::task).collect())?);
     }
     Ok(tasks)
 }
@@ -132,7 +131,7 @@ pub(super) async fn tasks(
         .bind(limit)
         .fetch_all(store.readers())
         .await?;
-    found.iter().map(rows::task).collect()
+    readable(found.iter().map(rows::task).collect())
 }
 
 pub(super) async fn timers_before(
@@ -145,7 +144,24 @@ pub(super) async fn timers_before(
         .bind(limit)
         .fetch_all(store.readers())
         .await?;
-    found.iter().map(timer).collect()
+    readable(found.iter().map(timer).collect())
+}
+
+pub(super) async fn timers_of(
+    store: &SqliteStore,
+    id: Uuid,
+) -> Result<Vec<Option<(TimerKey, u64)>>, StoreError> {
+    let select = sqlx::query("SELECT * FROM timers WHERE workflow_id = ?").bind(id);
+    let found = select.fetch_all(store.readers()).await?;
+    found.iter().map(|row| known(timer(row))).collect()
+}
+
+pub(super) async fn listeners_of(
+    store: &SqliteStore,
+    id: Uuid,
+) -> Result<Vec<(TaskKey, String)>, StoreError> {
+    let select = sqlx::query("SELECT * FROM listeners WHERE workflow_id = ?").bind(id);
+    select.fetch_all(store.readers()).await?.iter().map(listener).collect()
 }
 
 pub(super) fn timer(row: &sqlx::sqlite::SqliteRow) -> Result<(TimerKey, u64), StoreError> {
@@ -179,10 +195,11 @@ pub(super) async fn open_healings(store: &SqliteStore) -> Result<Vec<Bytes>, Sto
 
 pub(super) async fn listeners(store: &SqliteStore) -> Result<Vec<(TaskKey, String)>, StoreError> {
     let found = sqlx::query("SELECT * FROM listeners").fetch_all(store.readers()).await?;
-    let key = |row: &sqlx::sqlite::SqliteRow| -> Result<(TaskKey, String), StoreError> {
-        let frame = FrameId(row.try_get("frame")?);
-        let task = TaskKey { workflow: row.try_get("workflow_id")?, frame };
-        Ok((task, row.try_get("event_type")?))
-    };
-    found.iter().map(key).collect()
+    found.iter().map(listener).collect()
+}
+
+fn listener(row: &sqlx::sqlite::SqliteRow) -> Result<(TaskKey, String), StoreError> {
+    let frame = FrameId(row.try_get("frame")?);
+    let task = TaskKey { workflow: row.try_get("workflow_id")?, frame };
+    Ok((task, row.try_get("event_type")?))
 }

@@ -18,7 +18,7 @@ pub(super) async fn expired(
     let found = sqlx::query(select).bind(after).bind(limit).fetch_all(store.readers()).await?;
     let mut seen = Vec::with_capacity(found.len());
     for row in &found {
-        let phase = rows::phase_of(row.try_get("phase")?)?;
+        let phase = rows::phase_of(row.try_get("phase")?).unwrap_or_default();
         let started: i64 = row.try_get("started_at_ms")?;
         let ended: Option<i64> = row.try_get("ended_at_ms")?;
         seen.push((
@@ -48,6 +48,7 @@ pub(super) async fn forget(store: &SqliteStore, ids: &[Uuid]) -> Result<(), Stor
             "DELETE FROM tasks WHERE workflow_id = ?",
             "DELETE FROM timers WHERE workflow_id = ?",
             "DELETE FROM listeners WHERE workflow_id = ?",
+            "DELETE FROM frozen WHERE workflow_id = ?",
         ] {
             sqlx::query(delete).bind(*id).execute(&mut *transaction).await?;
         }
