@@ -287,7 +287,8 @@ mod tests {
               "waitingFor": "",
               "historyLength": 18446744073709551615,
               "tasks": [],
-              "idempotencyKey": ""
+              "idempotencyKey": "",
+              "frozen": ""
             }"#]],
         );
     }

@@ -59,7 +59,9 @@ pub(crate) struct Seen {
     loaded: Loaded,
     books: Books,
     mending: Mending,
-    /// A row is of a kind that does not exist, or the workflow's own row is wrong.
+    /// A timer's row is of a kind that does not exist.
+    has_nonsense: bool,
+    /// The workflow's own row is wrong.
     is_wrong: bool,
     listeners: Vec<(TaskKey, String)>,
 }
@@ -252,7 +254,7 @@ fn finding(live: Option<&Entry>, seen: &Seen) -> Option<Finding> {
     if is_quiet(seen) {
         return None;
     }
-    if seen.is_wrong || !seen.mending.differences.is_empty() {
+    if seen.is_wrong || seen.has_nonsense || !seen.mending.differences.is_empty() {
         return Some(Finding::Rows(seen.mending.differences.clone()));
     }
     let of_row = |row: &TaskRow| (row.key.frame, row.state, row.session, row.attempt, row.priority);
@@ -265,7 +267,10 @@ fn finding(live: Option<&Entry>, seen: &Seen) -> Option<Finding> {
 fn is_quiet(seen: &Seen) -> bool {
     let (row, books) = (&seen.loaded.stored.row, &seen.books);
     let runs = matches!(row.phase, Phase::Running | Phase::Waiting);
-    let nothing = books.tasks.is_empty() && books.timers.is_empty() && books.listeners.is_empty();
+    let nothing = books.tasks.is_empty()
+        && books.timers.is_empty()
+        && books.listeners.is_empty()
+        && !seen.has_nonsense;
     let is_running = seen.loaded.workflow.phase == planaria_kernel::workflow::Phase::Running;
     runs && nothing && is_running && !seen.mending.differences.is_empty()
 }
@@ -329,8 +334,7 @@ async fn see(store: &dyn WorkflowStore, id: Uuid, loaded: Loaded) -> Result<Seen
     let tasks = &loaded.stored.tasks;
     let has_tasks = tasks.iter().any(|row| row.state != TaskState::RetryWait);
     let is_faulted = loaded.fault.is_some();
-    let is_wrong = timers.iter().any(Option::is_none)
-        || row.phase != phase_of(workflow, has_tasks)
+    let is_wrong = row.phase != phase_of(workflow, has_tasks)
         || row.started_at_ms != workflow.started_at_ms
         || row.ended_at_ms != loaded.ended_at_ms
         || row.fault.is_some() != is_faulted;
@@ -341,7 +345,8 @@ async fn see(store: &dyn WorkflowStore, id: Uuid, loaded: Loaded) -> Result<Seen
         differences: compare(workflow, &books),
         attempts: tasks.iter().map(|row| (row.key.frame, row.attempt)).collect(),
     };
-    Ok(Seen { books, mending, is_wrong, listeners, loaded })
+    let has_nonsense = timers.iter().any(Option::is_none);
+    Ok(Seen { books, mending, has_nonsense, is_wrong, listeners, loaded })
 }
 
 fn books(

@@ -101,7 +101,8 @@ async fn spoil_and_see(store: Store, config: Config) {
     }
     let since = Instant::now();
     for (id, right, spoil) in &started {
-        let healing = scene.told(id, HealingAction::Rebuilt).await;
+        let told = async || scene.all_told(id, HealingAction::Rebuilt).await.pop();
+        let healing = eventually(&format!("told of: {spoil}"), told).await;
         assert!(healing.healed_at.is_some(), "{healing:?}");
         assert_eq!(healing.namespace, "test");
         let mut hand = crate::hand::Hand::in_store_of(&scene.world).await;

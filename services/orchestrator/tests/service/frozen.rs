@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use planaria_orchestrator::Config;
+use planaria_proto::task::v1::Assignment;
 use planaria_proto::types::v1::{HealingAction, Phase};
 use planaria_proto::workflow::v1::list_workflows_request::Filter;
 use planaria_proto::workflow::v1::{
@@ -25,11 +26,12 @@ on_every_store! {
 
 const CALLS: &str = "- a: { call: echo }\n- b: { call: echo }\n- c: { call: echo }";
 
-/// Starts a workflow, and completes its first two tasks: its history has three records.
-async fn started(world: &World, worker: &mut Worker) -> String {
+/// Starts a workflow, completes its first two tasks and holds its third: its history has three
+/// records.
+async fn started(world: &World, worker: &mut Worker, held: &mut Vec<Assignment>) -> String {
     let id = world.start_workflow("calls", json!({})).await;
     for n in 0..2 {
-        let task = worker.next_beating(&[]).await;
+        let task = worker.next_of(&id, held).await;
         worker.complete(&task, json!(n)).await;
     }
     eventually("the third runs", async || {
@@ -37,8 +39,8 @@ async fn started(world: &World, worker: &mut Worker) -> String {
         (tasks.len() == 3).then_some(())
     })
     .await;
-    // It holds the third; the next workflow's tasks are for another look.
-    let _third = worker.next_beating(&[]).await;
+    let third = worker.next_of(&id, held).await;
+    held.push(third);
     id
 }
 
@@ -73,7 +75,8 @@ async fn check_refusals(world: &World, id: &str) {
 async fn a_damaged_history_freezes_its_workflow_and_no_other(store: Store) {
     for config in [Config::default(), Config { workflows_cached_max: 0, ..Config::default() }] {
         let (mut scene, mut worker) = scene(store, config).await;
-        let whole = started(&scene.world, &mut worker).await;
+        let mut held = Vec::new();
+        let whole = started(&scene.world, &mut worker, &mut held).await;
         let damages = [
             (
                 "a gap",
@@ -96,7 +99,7 @@ async fn a_damaged_history_freezes_its_workflow_and_no_other(store: Store) {
         ];
         let mut frozen = Vec::new();
         for (what, spoil, said) in damages {
-            let id = started(&scene.world, &mut worker).await;
+            let id = started(&scene.world, &mut worker, &mut held).await;
             let literals = (scene.hand.id(&id), scene.hand.bytes("ffffff"));
             let sql = spoil.replace("ID", &literals.0).replace("BYTES", &literals.1);
             assert!(scene.hand.execute(&sql).await > 0, "{what}");
@@ -121,7 +124,7 @@ async fn a_damaged_history_freezes_its_workflow_and_no_other(store: Store) {
         assert_eq!(scene.world.get(&whole).await.frozen, "");
         let id = scene.world.start_workflow("calls", json!({})).await;
         for n in 0..3 {
-            let task = worker.next_beating(&[]).await;
+            let task = worker.next_of(&id, &mut held).await;
             worker.complete(&task, json!(n)).await;
         }
         assert_eq!(scene.world.output(&id).await, json!(2), "others go on");
@@ -137,7 +140,7 @@ async fn behead(hand: &mut Hand, id: &str) {
 
 async fn a_frozen_workflow_is_not_told_again_and_can_be_cancelled(store: Store) {
     let (mut scene, mut worker) = scene(store, Config::default()).await;
-    let id = started(&scene.world, &mut worker).await;
+    let id = started(&scene.world, &mut worker, &mut Vec::new()).await;
     behead(&mut scene.hand, &id).await;
     let told = scene.told(&id, HealingAction::Frozen).await;
     scene.world.stop().await;
@@ -209,7 +212,7 @@ async fn a_history_that_lost_its_end_is_frozen(store: Store) {
     // In memory there is more than in the store; where it is not, the rows know of more.
     for config in [Config::default(), Config { workflows_cached_max: 0, ..Config::default() }] {
         let (mut scene, mut worker) = scene(store, config).await;
-        let id = started(&scene.world, &mut worker).await;
+        let id = started(&scene.world, &mut worker, &mut Vec::new()).await;
         let of = scene.hand.id(&id);
         let sql = format!(
             "DELETE FROM log WHERE workflow_id = {of} AND first_seq = (

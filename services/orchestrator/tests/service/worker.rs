@@ -70,6 +70,17 @@ impl Worker {
         .await
     }
 
+    /// The next task of that workflow; others' are held, and said to be.
+    pub(crate) async fn next_of(&mut self, id: &str, held: &mut Vec<Assignment>) -> Assignment {
+        loop {
+            let task = self.next_beating(&held.iter().collect::<Vec<_>>()).await;
+            if task.workflow_id == id {
+                return task;
+            }
+            held.push(task);
+        }
+    }
+
     /// The next task, or how the stream ended.
     pub(crate) async fn next_or_end(&mut self) -> Option<Assignment> {
         while self.waiting.is_empty() {
