@@ -114,6 +114,9 @@ pub(crate) struct List {
     /// Only with a task that waits for a worker
     #[arg(long)]
     waiting_for_worker: bool,
+    /// Only what is frozen because its history is damaged
+    #[arg(long)]
+    frozen: bool,
     /// At most so many
     #[arg(long, default_value_t = 50)]
     limit: usize,
@@ -245,6 +248,7 @@ async fn list(client: &Client, arguments: List) -> Result<(), Error> {
         definition: arguments.definition,
         retrying: arguments.retrying,
         waiting_for_worker: arguments.waiting_for_worker,
+        frozen: arguments.frozen,
         ..Filter::default()
     };
     let mut workflows: Vec<Workflow> = Vec::new();

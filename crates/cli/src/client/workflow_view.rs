@@ -24,6 +24,7 @@ pub(super) fn table(workflows: &[Workflow]) -> Table {
     let mut table = Table::new(&["ID", "DEFINITION", "STATUS", "STARTED", "TOOK", "NOTE"]);
     for workflow in workflows {
         let note = match (&workflow.error, workflow.waiting_for.as_str()) {
+            _ if !workflow.frozen.is_empty() => format!("frozen: {}", workflow.frozen),
             (Some(error), _) => story::error(Some(error)),
             (None, "") => String::new(),
             (None, waiting) => format!("waits for {waiting}"),
@@ -64,6 +65,10 @@ pub(super) fn show(client: &Client, workflow: &Workflow) -> Result<(), Error> {
     let took = time::between(workflow.started_at.as_ref(), workflow.ended_at.as_ref());
     let started = time::relative(workflow.started_at.as_ref());
     line("started", &format!("{started}, took {took}"))?;
+    if !workflow.frozen.is_empty() {
+        line("frozen", &output.paint(Style::Bad, &workflow.frozen))?;
+        line("", "nothing of it runs: cancel it, or restore its history (docs/reconciler.md)")?;
+    }
     if !workflow.waiting_for.is_empty() {
         line("waits for", &output.paint(Style::Warm, &workflow.waiting_for))?;
     }
