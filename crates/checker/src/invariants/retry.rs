@@ -17,7 +17,10 @@ const WINDOW_MS: u64 = 10_000;
 const SHARE: f64 = 0.2;
 const FLOOR: f64 = 110.0;
 const LOSSES_MIN: usize = 3;
-const LOSSES_MAX: usize = 6;
+/// On one worker alone.
+const LOSSES_ALONE: usize = 6;
+/// In company, where somebody else may be the culprit.
+const LOSSES_MAX: usize = 10;
 /// The function whose far side is away.
 const HELD_FUNCTION: &str = "chaos-down";
 /// How many a half-open breaker lets through.
@@ -208,7 +211,7 @@ fn poison(evidence: &Evidence) -> Finding {
                 workers.extend(lost.execution.as_ref().map(|e| e.worker_id.clone()));
             }
         }
-        let enough = losses >= LOSSES_MIN && (workers.len() >= 2 || losses >= LOSSES_MAX);
+        let enough = losses >= LOSSES_MIN && (workers.len() >= 2 || losses >= LOSSES_ALONE);
         let letter = match &evidence.dead_letters {
             Ok(letters) => letters.iter().any(|letter| letter.workflow_id == promise.workflow),
             Err(_) => true,

@@ -69,10 +69,12 @@ impl Engine {
         avoid: Option<&str>,
     ) -> Option<Uuid> {
         let asked = Asked::of(row);
-        let able = route?.sessions.iter().filter_map(|id| Some((*id, self.sessions.get(id)?)));
+        let route = route?;
+        let able = route.sessions.iter().filter_map(|id| Some((*id, self.sessions.get(id)?)));
         able.filter(|(_, session)| session.free() > 0)
             .filter(|(_, session)| {
-                session.is_for(&row.namespace) && session.fits(&row.function, &asked)
+                let may_try = asked.batch_max.is_none() || self.may_try_suspects(route, session);
+                may_try && session.is_for(&row.namespace) && session.fits(&row.function, &asked)
             })
             .max_by_key(|(_, session)| (avoid != Some(&*session.worker), session.free()))
             .map(|(id, _)| id)
@@ -108,7 +110,7 @@ impl Engine {
                     attempt: 0,
                     since_ms: now_ms(),
                     missed: 0,
-                    is_suspect: next.place.is_suspect,
+                    batch_max: next.place.batch_max,
                 },
             );
             let kind = MailKind::Claim { frame: key.frame, session: id };
@@ -218,8 +220,8 @@ impl Engine {
         row.state = TaskState::Running;
         row.session = Some(id);
         row.since_ms = now_ms;
-        let (attempt, is_suspect) = (row.attempt, row.is_suspect());
-        let running = Running { attempt, since_ms: NOT_SENT, missed: 0, is_suspect };
+        let (attempt, batch_max) = (row.attempt, row.batch_max());
+        let running = Running { attempt, since_ms: NOT_SENT, missed: 0, batch_max };
         session.occupy(row.key, running);
         let worker = session.worker.clone();
         if let Some(healing) = row.healing.take() {

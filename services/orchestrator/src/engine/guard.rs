@@ -8,6 +8,7 @@ use super::lane::{Asked, LaneKey, Parked, Waiting};
 use super::permits::Permits;
 use super::route::Route;
 use super::session::Session;
+use super::suspects::may_try_suspects;
 use crate::gates::Gates;
 
 /// What is asked of a session that looks for a task, and of what holds tasks back.
@@ -80,7 +81,9 @@ impl Guard for Door<'_, '_> {
     }
 
     fn fits(&self, asked: &Asked) -> bool {
-        self.seeker.is_none_or(|seeker| seeker.session.fits(self.function, asked))
+        let Some(Seeker { session, sessions, route, .. }) = self.seeker else { return true };
+        let is_for = || asked.batch_max.is_none() || may_try_suspects(route, sessions, session);
+        session.fits(self.function, asked) && is_for()
     }
 
     fn avoids(&self, asked: &Asked, task: &Waiting) -> bool {
@@ -91,7 +94,10 @@ impl Guard for Door<'_, '_> {
         let others = seeker.route.sessions.iter().filter(|other| **other != seeker.id);
         let mut others = others.filter_map(|other| seeker.sessions.get(other));
         others.any(|other| {
+            let is_right =
+                asked.batch_max.is_none() || may_try_suspects(seeker.route, seeker.sessions, other);
             let takes = other.is_for(self.namespace) && other.fits(self.function, asked);
+            let takes = takes && is_right;
             other.free() > 0 && takes
         })
     }

@@ -126,10 +126,9 @@ impl Engine {
                 match session {
                     Some((id, session)) => {
                         let since_ms = now_ms();
-                        let (attempt, is_suspect) = (row.attempt, row.is_suspect());
-                        let running = Running { attempt, since_ms, missed: 0, is_suspect };
-                        session.running.insert(row.key, running);
-                        session.is_apart |= is_suspect;
+                        let (attempt, batch_max) = (row.attempt, row.batch_max());
+                        let running = Running { attempt, since_ms, missed: 0, batch_max };
+                        session.hold(row.key, running);
                         let of = (&*row.namespace, &*row.function);
                         let at = (row.key, id);
                         self.permits.count(at, of, row.limit_values.as_deref());

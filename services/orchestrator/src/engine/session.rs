@@ -16,6 +16,7 @@ use super::Engine;
 use super::command::{EndedSession, Reply};
 use super::entry::{Loss, Mail, MailKind};
 use super::lane::Asked;
+use super::suspects::Batch;
 use crate::convert::attempt::{policy_from, signal};
 use crate::error::Error;
 use crate::store::{SessionRow, Shard, TaskKey, Write};
@@ -46,6 +47,8 @@ pub(crate) struct Session {
     pub(crate) lease_until_ms: u64,
     /// It has a suspect, or is kept for one: it takes nothing else.
     pub(crate) is_apart: bool,
+    /// The suspects that it tries together.
+    pub(super) batch: Batch,
     /// When anybody told of its heart last, in Unix milliseconds; 0 = nobody did yet.
     pub(crate) heard_ms: u64,
     /// The lease that the store has.
@@ -78,8 +81,8 @@ pub(crate) struct Running {
     pub(crate) since_ms: u64,
     /// Inventories in a row that did not have it.
     pub(crate) missed: u8,
-    /// It may be what kills its workers: see [`crate::store::TaskRow::is_suspect`].
-    pub(crate) is_suspect: bool,
+    /// Set if it may be what kills its workers: see [`crate::store::TaskRow::batch_max`].
+    pub(crate) batch_max: Option<u8>,
 }
 
 /// What goes to whoever follows a session.
@@ -150,12 +153,21 @@ impl Session {
 
     /// An attempt takes a slot, or goes on with the one that was reserved for it.
     pub(crate) fn occupy(&mut self, key: TaskKey, running: Running) {
-        self.is_apart |= running.is_suspect;
-        if self.running.insert(key, running).is_none()
+        if self.hold(key, running)
             && let Some(lent) = &mut self.lent
         {
             lent.credit = lent.credit.saturating_sub(1);
         }
+    }
+
+    /// It has an attempt. Whether it had none of the task before.
+    pub(crate) fn hold(&mut self, key: TaskKey, running: Running) -> bool {
+        let is_new = self.running.insert(key, running).is_none();
+        if let Some(batch_max) = running.batch_max.filter(|_| is_new) {
+            self.is_apart = true;
+            self.batch.join(batch_max);
+        }
+        is_new
     }
 
     /// The last that a function said of its progress.
@@ -174,10 +186,13 @@ impl Session {
         self.announced.namespace.is_empty() || self.announced.namespace == namespace
     }
 
-    /// Whether it may take a task of a function now: it can run it, and a suspect is alone there.
+    /// Whether it may take a task of a function now: it can run it, and suspects keep to their like.
     pub(crate) fn fits(&self, function: &str, asked: &Asked) -> bool {
-        let is_alone = if asked.is_suspect { self.is_idle() } else { !self.is_apart };
-        is_alone && self.can_run(function, asked)
+        let is_company_right = match asked.batch_max {
+            Some(batch_max) => self.has_room_for_suspect(batch_max),
+            None => !self.is_apart,
+        };
+        is_company_right && self.can_run(function, asked)
     }
 
     /// Whether it offers a function: in the version that is asked for, if any is, and it carries
@@ -220,6 +235,7 @@ impl Session {
             lease_stored_ms: lease_until_ms,
             heard_ms: 0,
             is_apart: false,
+            batch: Batch::default(),
         }
     }
 }
@@ -378,7 +394,12 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         session.progress.remove(&key);
         let Some(released) = session.running.remove(&key) else { return };
-        session.is_apart &= !released.is_suspect;
+        if released.batch_max.is_some() {
+            session.is_apart = session.has_suspect();
+        }
+        if session.running.is_empty() {
+            session.batch = Batch::default();
+        }
         let mut may_take = self.routes.is_open();
         if let Some(lent) = &mut session.lent {
             // It may be used again here for a while; then its own shard is asked again.

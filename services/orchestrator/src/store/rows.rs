@@ -135,11 +135,21 @@ pub(crate) enum TaskState {
 const SUSPECT_LOSSES: u32 = 2;
 
 impl TaskRow {
-    /// Whether it may be what kills its workers. Whoever was lost with such a task is charged like
-    /// it; so suspects run apart from each other, and the next loss tells them apart.
+    /// If it may be what kills its workers, with how many of its like a worker tries it at most,
+    /// itself among them. Whoever was lost with a culprit is charged like it: the first batch
+    /// clears most of them at the price of one run, the last tells who it was.
+    ///
+    /// Batches of about 1/√p cost least where a share p is guilty (R. Dorfman, "The Detection of
+    /// Defective Members of Large Populations", 1943): after two losses it is one of the dozens that
+    /// a worker had, after three one of the eight.
     #[must_use]
-    pub(crate) const fn is_suspect(&self) -> bool {
-        self.losses >= SUSPECT_LOSSES
+    pub(crate) const fn batch_max(&self) -> Option<u8> {
+        match self.losses {
+            ..SUSPECT_LOSSES => None,
+            SUSPECT_LOSSES => Some(8),
+            3 => Some(2),
+            4.. => Some(1),
+        }
     }
 
     /// What limits count it by, as the store has it.

@@ -200,3 +200,57 @@ proptest! {
         prop_assert_eq!(calls, 10 + 2 * (openings - 1));
     }
 }
+
+/// Pseudo-random bits, the same for the same seed (Vigna, "splitmix64").
+fn draws(seed: u64) -> impl FnMut() -> u64 {
+    let mut state = seed;
+    move || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = state;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^ (bits >> 31)
+    }
+}
+
+/// In how many of 1 000 minutes a breaker opens whose far side fails so many of ten calls a second
+/// per hundred; and how many of those that open are closed again by their first probes.
+fn minutes_that_open(failing_percent: u64) -> (u32, u32) {
+    let policy = BreakerPolicy::default();
+    let (mut opened, mut closed) = (0, 0);
+    for seed in 0..1_000 {
+        let mut draw = draws(seed);
+        let mut breaker = Breaker::default();
+        let mut now_ms = NOW;
+        let mut call = |breaker: Breaker, now_ms: u64| {
+            let failed = draw() % 100 < failing_percent;
+            let outcome = if failed { Outcome::Failed } else { Outcome::Answered };
+            breaker.apply(&policy, ended(outcome, now_ms), now_ms, draw()).next
+        };
+        while now_ms < NOW + 60_000 && matches!(breaker, Breaker::Closed(_)) {
+            now_ms += 100;
+            breaker = call(breaker, now_ms);
+        }
+        let Breaker::Open(open) = breaker else { continue };
+        opened += 1;
+        let half_open =
+            Breaker::Open(open).apply(&policy, BreakerEvent::TimePassed, open.until_ms, 0);
+        let mut breaker = half_open.next;
+        for _ in 0..policy.probes {
+            if matches!(breaker, Breaker::HalfOpen(_)) {
+                breaker = call(breaker, open.until_ms);
+            }
+        }
+        closed += u32::from(matches!(breaker, Breaker::Closed(_)));
+    }
+    (opened, closed)
+}
+
+#[test]
+fn what_mostly_answers_stays_in_use_and_what_mostly_fails_does_not() {
+    let (opened, _) = minutes_that_open(30);
+    assert!(opened < 15, "{opened} of 1 000 minutes with 30 failures of 100 calls");
+    let (opened, closed) = minutes_that_open(70);
+    assert_eq!(opened, 1_000, "70 failures of 100 calls");
+    assert!(closed < 200, "{closed} of 1 000 breakers closed while 70 of 100 calls failed");
+}
