@@ -27,12 +27,13 @@ pub struct Config {
     pub audited_max: u32,
     /// A retry that nobody decided is queued that long after its latest start.
     pub retry_grace_ms: u64,
-    /// Losses on two or more workers after which a task is quarantined, if it was alone on its
-    /// worker the last time.
+    /// Losses on two or more workers after which a task is quarantined, if two of the workers came
+    /// to their end while they had nothing else.
     pub losses_max: u32,
     /// The same if it had company on its worker, or may have had.
     pub losses_company_max: u32,
-    /// Losses after which a task is quarantined even if one worker had them all.
+    /// Losses after which a task is quarantined that was alone the last time, even if one worker had
+    /// them all, or fell silent only.
     pub losses_alone_max: u32,
     /// A task counts as if it had waited so much longer for each step of its priority: one of a
     /// priority that is `n` steps lower comes at its turn after `n` times this.

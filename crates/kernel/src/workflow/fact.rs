@@ -266,6 +266,13 @@ impl LossCause {
     pub const fn is_charged(self) -> bool {
         !matches!(self, Self::Drained | Self::LostDelivery)
     }
+
+    /// Whether the task must have had a part in it if nothing else ran there: its worker came to
+    /// its end, or only the task stood still. Who falls silent may have been cut off.
+    #[must_use]
+    pub const fn is_conviction(self) -> bool {
+        matches!(self, Self::StreamLost | Self::NewIncarnation | Self::Stalled)
+    }
 }
 
 /// Somebody has the workflow go on from an earlier place.

@@ -36,6 +36,9 @@ pub(crate) struct Entry {
     pub(crate) workflow: Workflow,
     /// Its open function tasks, as the store has them or soon will.
     pub(crate) tasks: BTreeMap<FrameId, TaskRow>,
+    /// How often a worker came to its end while it had such a task alone, as far as is remembered:
+    /// who forgets it tries the task once more.
+    pub(crate) convictions: BTreeMap<FrameId, u32>,
     /// How many of them wait for a retry.
     pub(crate) retrying: usize,
     pub(crate) timers: BTreeMap<(FrameId, Timer), u64>,

@@ -265,6 +265,7 @@ impl Engine {
             workflow: loaded.workflow,
             tasks,
             retrying,
+            convictions: BTreeMap::new(),
             timers,
             listeners,
             start_key: None,

@@ -16,6 +16,9 @@ use super::telling::About;
 use crate::error::Error;
 use crate::store::{TaskKey, TaskRow, TaskState};
 
+/// So many workers must have come to their end with a task alone before it is given up for that.
+const CONVICTIONS_MIN: u32 = 2;
+
 impl Engine {
     /// How an attempt ended.
     pub(super) fn report(
@@ -142,13 +145,6 @@ impl Engine {
         self.parts.meters.lost();
         let task = reference(entry, frame);
         let config = &self.parts.config;
-        // In company, the culprit may be another one: who is lost with others again and again is
-        // given up in the end, so that workers live.
-        let (losses_max, alone_max) = if loss.alone {
-            (config.losses_max, config.losses_alone_max)
-        } else {
-            (config.losses_company_max, config.losses_company_max)
-        };
         let Some(row) = entry.tasks.get_mut(&frame) else { return };
         if loss.checkpoint.is_some() {
             row.checkpoint.clone_from(&loss.checkpoint);
@@ -158,8 +154,17 @@ impl Engine {
         if charged && !row.lost_workers.contains(&loss.worker) {
             row.lost_workers.push(loss.worker.clone());
         }
-        let poison =
-            charged && (losses >= losses_max && row.lost_workers.len() >= 2 || losses >= alone_max);
+        let convictions = entry.convictions.entry(frame).or_default();
+        *convictions += u32::from(loss.alone && loss.cause.is_conviction());
+        // In company the culprit may be another one, and a worker may die of something else while
+        // it has a task alone: once. Who is lost with others again and again is given up in the
+        // end, so that workers live.
+        let is_convicted = *convictions >= config.losses_max.min(CONVICTIONS_MIN)
+            && losses >= config.losses_max
+            && row.lost_workers.len() >= 2;
+        let losses_max =
+            if loss.alone { config.losses_alone_max } else { config.losses_company_max };
+        let poison = charged && (is_convicted || losses >= losses_max);
         let lost_workers = row.lost_workers.join(", ");
         let row = &entry.tasks[&frame];
         let execution = Execution { worker: loss.worker.clone(), ..self.execution(row) };

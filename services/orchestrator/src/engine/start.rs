@@ -3,6 +3,7 @@
 use planaria_kernel::Json;
 use planaria_kernel::workflow::{Input, Workflow};
 use planaria_proto::types::v1::Phase;
+use std::collections::BTreeMap;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -108,9 +109,10 @@ impl Engine {
         let mut entry = Box::new(Entry {
             workflow,
             definition: request.definition,
-            tasks: std::collections::BTreeMap::new(),
+            tasks: BTreeMap::new(),
             retrying: 0,
-            timers: std::collections::BTreeMap::new(),
+            convictions: BTreeMap::new(),
+            timers: BTreeMap::new(),
             listeners: std::collections::BTreeSet::new(),
             start_key,
             shown: Phase::Pending,
