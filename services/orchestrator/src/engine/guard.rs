@@ -19,8 +19,6 @@ pub(crate) trait Guard {
     fn admits(&mut self, asked: &Asked, lane: &LaneKey) -> bool;
     /// Whether the session can execute what asks for this.
     fn fits(&self, asked: &Asked) -> bool;
-    /// Whether the session has nothing.
-    fn is_empty(&self) -> bool;
     /// Whether the session should leave a task to another one, which is free.
     fn avoids(&self, asked: &Asked, task: &Waiting) -> bool;
 }
@@ -86,10 +84,6 @@ impl Guard for Door<'_, '_> {
         let Some(Seeker { session, sessions, route, .. }) = self.seeker else { return true };
         let is_for = || asked.batch_max.is_none() || may_try_suspects(route, sessions, session);
         session.fits(self.function, asked) && is_for()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.seeker.is_some_and(|seeker| seeker.session.is_empty())
     }
 
     fn avoids(&self, asked: &Asked, task: &Waiting) -> bool {

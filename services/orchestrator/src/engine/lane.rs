@@ -79,17 +79,8 @@ pub(crate) struct Parked {
 pub(crate) struct Place {
     line: usize,
     pub(crate) batch_max: Option<u8>,
-    /// An empty worker is for suspects first: they find no other.
-    pub(crate) is_late: bool,
     pub(crate) lane: LaneKey,
     pub(crate) rank: Rank,
-}
-
-impl Place {
-    /// The less, the earlier.
-    pub(crate) const fn turn(&self) -> (bool, Rank) {
-        (self.is_late, self.rank)
-    }
 }
 
 /// What a namespace has waiting in a route.
@@ -127,15 +118,13 @@ impl Tenant {
         !self.is_aside && self.lines.iter().any(|line| !line.open.is_empty())
     }
 
-    /// What the suspects ask for that are not set aside, and how many of them wait since then, in
-    /// Unix milliseconds, or longer.
-    pub(crate) fn suspects(&self, since_ms: u64) -> impl Iterator<Item = (&Asked, usize)> {
+    /// What the suspects ask for that are not set aside, and how many there are.
+    pub(crate) fn suspects(&self) -> impl Iterator<Item = (&Asked, usize)> {
         let may_go = |line: &&Line| line.asked.batch_max.is_some() && !line.open.is_empty();
         let lines = self.lines.iter().filter(|_| !self.is_aside).filter(may_go);
-        lines.map(move |line| {
+        lines.map(|line| {
             let lanes = line.lanes.values().filter(|lane| !lane.is_aside);
-            let tasks = lanes.flat_map(|lane| lane.tasks.values());
-            (&line.asked, tasks.filter(|task| task.since_ms <= since_ms).count())
+            (&line.asked, lanes.map(|lane| lane.tasks.len()).sum())
         })
     }
 
@@ -188,13 +177,7 @@ impl Tenant {
             let mut lanes = them.lanes.iter();
             lanes.find_map(|(lane, waiting)| {
                 let rank = waiting.tasks.keys().find(|rank| rank.key == key)?;
-                Some(Place {
-                    line,
-                    batch_max: None,
-                    is_late: false,
-                    lane: lane.clone(),
-                    rank: *rank,
-                })
+                Some(Place { line, batch_max: None, lane: lane.clone(), rank: *rank })
             })
         })
     }
@@ -205,7 +188,7 @@ impl Tenant {
             return false;
         };
         let (lane, batch_max) = (LaneKey::of(row), row.batch_max());
-        self.remove_at(&Place { line: position, batch_max, is_late: false, lane, rank: *rank })
+        self.remove_at(&Place { line: position, batch_max, lane, rank: *rank })
     }
 
     /// Takes a task out where [`Tenant::first`] found it.
@@ -236,10 +219,9 @@ impl Tenant {
                 continue;
             }
             let Some((rank, lane)) = line.first(guard) else { continue };
-            let batch_max = line.asked.batch_max;
-            let is_late = batch_max.is_none() && guard.is_empty();
-            if best.as_ref().is_none_or(|best| (is_late, rank) < best.turn()) {
-                best = Some(Place { line: position, batch_max, is_late, lane, rank });
+            if best.as_ref().is_none_or(|best| rank < best.rank) {
+                let batch_max = line.asked.batch_max;
+                best = Some(Place { line: position, batch_max, lane, rank });
             }
         }
         best

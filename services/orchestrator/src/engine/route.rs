@@ -342,10 +342,9 @@ impl Route {
         self.open == 0 && tenant.is_none_or(|tenant| !tenant.has_lane_of(row))
     }
 
-    /// What the suspects ask for that wait and may go, and how many of them wait since then, in
-    /// Unix milliseconds, or longer.
-    pub(crate) fn suspects(&self, since_ms: u64) -> impl Iterator<Item = (&Asked, usize)> {
-        self.tenants.values().flat_map(move |tenant| tenant.suspects(since_ms))
+    /// What the suspects ask for that wait and may go, and how many there are.
+    pub(crate) fn suspects(&self) -> impl Iterator<Item = (&Asked, usize)> {
+        self.tenants.values().flat_map(Tenant::suspects)
     }
 
     /// How many tasks wait.
@@ -374,7 +373,7 @@ fn better(
     let is_other = |next: &Next| next.is_contended || next.namespace != namespace;
     let is_contended = best.as_ref().is_some_and(|(_, next)| is_other(next));
     match best {
-        Some((least, next)) if (*least, next.place.turn()) <= (pass, place.turn()) => {
+        Some((least, next)) if (*least, next.place.rank) <= (pass, place.rank) => {
             next.is_contended = is_contended;
         }
         _ => {

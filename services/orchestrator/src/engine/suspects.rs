@@ -7,7 +7,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use planaria_runtime::clock::now_ms;
 use uuid::Uuid;
 
 use super::Engine;
@@ -15,25 +14,16 @@ use super::lane::Asked;
 use super::route::Route;
 use super::session::Session;
 
-/// Suspects wait so long for a worker that is empty by chance, as one is that was just started
-/// again: to empty one costs more.
-const PATIENCE_MS: u64 = 1_000;
-
 impl Session {
     /// How much it has to do, for whichever shard.
     fn load(&self) -> usize {
         self.running.len() + self.out.values().sum::<usize>()
     }
 
-    /// Whether it has nothing to do, as far as is known.
-    pub(super) fn is_empty(&self) -> bool {
-        self.load() == 0
-    }
-
     /// Whether a suspect that asks for such a batch may be tried on its worker now: with nothing
     /// else, as far as is known, or with its like. What runs on a lent one is not known for sure.
     pub(super) fn has_room_for_suspect(&self, batch_max: u8) -> bool {
-        if self.is_empty() {
+        if self.load() == 0 {
             return true;
         }
         let only_suspects = self.running.values().all(|running| running.batch_max.is_some());
@@ -83,18 +73,17 @@ impl Batch {
 }
 
 impl Engine {
-    /// Keeps workers free for the suspects that found none for a while: one for each batch, but
-    /// never more than half of those that could run them, or one if that is all.
+    /// Keeps workers free for the suspects that wait: one for each batch, but never more than half
+    /// of those that could run them, or one if that is all.
     pub(super) fn keep_for_suspects(&mut self) {
         let is_kept = |session: &Session| session.is_apart && !session.has_suspect();
         let kept = self.sessions.iter().filter(|(_, session)| is_kept(session));
         let kept: HashSet<Uuid> = kept.map(|(id, _)| *id).collect();
         let mut keep: HashSet<Uuid> = HashSet::new();
-        let since_ms = now_ms().saturating_sub(PATIENCE_MS);
         for (_, function, route) in self.routes.iter() {
-            for (asked, waiting) in route.suspects(since_ms) {
+            for (asked, waiting) in route.suspects() {
                 let able = self.able(route, function, asked);
-                let most = (able.len() / 2).max(1);
+                let most = able.len().div_ceil(2);
                 let (taken, mut free): (Vec<_>, Vec<_>) = able
                     .into_iter()
                     .partition(|(id, session)| session.has_suspect() || keep.contains(id));
