@@ -32,8 +32,8 @@ pub struct Config {
     pub losses_max: u32,
     /// The same if it had company on its worker, or may have had.
     pub losses_company_max: u32,
-    /// Losses after which a task is quarantined that was alone the last time, even if one worker had
-    /// them all, or fell silent only.
+    /// Losses after which a task is quarantined that was alone the last time, even if one worker
+    /// had them all, or fell silent only.
     pub losses_alone_max: u32,
     /// A task counts as if it had waited so much longer for each step of its priority: one of a
     /// priority that is `n` steps lower comes at its turn after `n` times this.

@@ -186,7 +186,8 @@ impl Session {
         self.announced.namespace.is_empty() || self.announced.namespace == namespace
     }
 
-    /// Whether it may take a task of a function now: it can run it, and suspects keep to their like.
+    /// Whether it may take a task of a function now: it can run it, and suspects keep to their
+    /// like.
     pub(crate) fn fits(&self, function: &str, asked: &Asked) -> bool {
         let is_company_right = match asked.batch_max {
             Some(batch_max) => self.has_room_for_suspect(batch_max),

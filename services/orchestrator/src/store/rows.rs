@@ -140,8 +140,8 @@ impl TaskRow {
     /// clears most of them at the price of one run, the last tells who it was.
     ///
     /// Batches of about 1/√p cost least where a share p is guilty (R. Dorfman, "The Detection of
-    /// Defective Members of Large Populations", 1943): after two losses it is one of the dozens that
-    /// a worker had, after three one of the eight.
+    /// Defective Members of Large Populations", 1943): after two losses it is one of the dozens
+    /// that a worker had, after three one of the eight.
     #[must_use]
     pub(crate) const fn batch_max(&self) -> Option<u8> {
         match self.losses {
