@@ -33,6 +33,19 @@ pub struct TaskBook {
     pub is_declared: bool,
 }
 
+impl TaskBook {
+    /// Whether the attempt can be, if `next` is the lowest that is right: numbers rise, and only
+    /// what failed waits for a retry.
+    #[must_use]
+    pub fn has_attempt(&self, workflow: &Workflow, id: FrameId, next: u32) -> bool {
+        if !self.waits_for_retry {
+            return self.attempt >= next;
+        }
+        let Some(frame) = workflow.frames.get(&id) else { return false };
+        frame.last_error.is_some() && self.attempt == frame.attempts
+    }
+}
+
 /// A row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Row {
@@ -104,7 +117,7 @@ pub fn compare(workflow: &Workflow, books: &Books) -> Vec<Difference> {
     let due = due(workflow);
     let mut found = Vec::new();
     let is_right = |frame: FrameId, has: &TaskBook, due: &TaskBook| {
-        has.is_declared && has_attempt(workflow, frame, has, due.attempt)
+        has.is_declared && has.has_attempt(workflow, frame, due.attempt)
     };
     let task = |&frame: &FrameId| (Row::Task(frame), frame);
     differ((&due.tasks, &books.tasks), task, is_right, &mut found);
@@ -120,15 +133,6 @@ pub fn compare(workflow: &Workflow, books: &Books) -> Vec<Difference> {
         }
     }
     found
-}
-
-/// Whether the attempt can be: numbers rise, and only what failed waits for a retry.
-fn has_attempt(workflow: &Workflow, id: FrameId, has: &TaskBook, next: u32) -> bool {
-    if !has.waits_for_retry {
-        return has.attempt >= next;
-    }
-    let Some(frame) = workflow.frames.get(&id) else { return false };
-    frame.last_error.is_some() && has.attempt == frame.attempts
 }
 
 fn differ<K: Copy + Ord, V>(

@@ -40,9 +40,9 @@ pub struct BreakerPolicy {
 
 impl Default for BreakerPolicy {
     /// A far side that answers seven calls of ten is of use, and stays in use: by chance alone, 50
-    /// such calls have 25 failures once in 500 times, 20 have ten once in 20. For the same reason
-    /// three probes of five are enough: if half of all calls is what opens it, four of five would
-    /// keep it open for whoever is far from that.
+    /// such calls have 25 failures once in 420 times, 20 have ten once in 21 (the binomial tails).
+    /// For the same reason three probes of five are enough: if half of all calls is what opens it,
+    /// four of five would keep it open for whoever is far from that.
     fn default() -> Self {
         Self {
             failures_in_row: 10,

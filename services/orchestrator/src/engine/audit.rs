@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use planaria_kernel::repair::books::{Books, Difference, TaskBook, compare};
-use planaria_kernel::workflow::{FrameId, Workflow};
+use planaria_kernel::workflow::Workflow;
 use planaria_proto::types::v1::{HealingAction, Phase};
 use planaria_runtime::clock::now_ms;
 use tokio::time::Instant;
@@ -354,11 +354,7 @@ fn books(
     timers: &[Option<(TimerKey, u64)>],
     listeners: &[(TaskKey, String)],
 ) -> Books {
-    let task = |row: &TaskRow| {
-        let waits_for_retry = row.state == TaskState::RetryWait;
-        let is_declared = is_declared(&loaded.workflow, row.key.frame, row);
-        (row.key.frame, TaskBook { waits_for_retry, attempt: row.attempt, is_declared })
-    };
+    let task = |row: &TaskRow| (row.key.frame, book_of(&loaded.workflow, row));
     let timer = |(key, due_ms): &(TimerKey, u64)| ((key.task.frame, key.timer), *due_ms);
     Books {
         tasks: loaded.stored.tasks.iter().map(task).collect(),
@@ -367,9 +363,16 @@ fn books(
     }
 }
 
+/// A task's row, as far as the history has a say in it.
+pub(super) fn book_of(workflow: &Workflow, row: &TaskRow) -> TaskBook {
+    let waits_for_retry = row.state == TaskState::RetryWait;
+    let is_declared = is_declared(workflow, row);
+    TaskBook { waits_for_retry, attempt: row.attempt, is_declared }
+}
+
 /// Whether a row says what the definition does.
-pub(super) fn is_declared(workflow: &Workflow, frame: FrameId, row: &TaskRow) -> bool {
-    let Some(frame) = workflow.frames.get(&frame) else { return true };
+fn is_declared(workflow: &Workflow, row: &TaskRow) -> bool {
+    let Some(frame) = workflow.frames.get(&row.key.frame) else { return true };
     let Some(call) = call_of(&workflow.graph.node(frame.node).kind) else { return true };
     *row.function == *call.function
         && *row.queue == *call.queue

@@ -71,11 +71,8 @@ impl Engine {
         let asked = Asked::of(row);
         let route = route?;
         let able = route.sessions.iter().filter_map(|id| Some((*id, self.sessions.get(id)?)));
-        able.filter(|(_, session)| session.free() > 0)
-            .filter(|(_, session)| {
-                let may_try = asked.batch_max.is_none() || self.may_try_suspects(route, session);
-                may_try && session.is_for(&row.namespace) && session.fits(&row.function, &asked)
-            })
+        able.filter(|(_, session)| session.free() > 0 && session.is_for(&row.namespace))
+            .filter(|(_, session)| route.fits(session, &self.sessions, (&row.function, &asked)))
             .max_by_key(|(_, session)| (avoid != Some(&*session.worker), session.free()))
             .map(|(id, _)| id)
     }

@@ -8,7 +8,6 @@ use super::lane::{Asked, LaneKey, Parked, Waiting};
 use super::permits::Permits;
 use super::route::Route;
 use super::session::Session;
-use super::suspects::may_try_suspects;
 use crate::gates::Gates;
 
 /// What is asked of a session that looks for a task, and of what holds tasks back.
@@ -81,24 +80,22 @@ impl Guard for Door<'_, '_> {
     }
 
     fn fits(&self, asked: &Asked) -> bool {
-        let Some(Seeker { session, sessions, route, .. }) = self.seeker else { return true };
-        let is_for = || asked.batch_max.is_none() || may_try_suspects(route, sessions, session);
-        session.fits(self.function, asked) && is_for()
+        self.seeker.is_none_or(|seeker| {
+            seeker.route.fits(seeker.session, seeker.sessions, (self.function, asked))
+        })
     }
 
     fn avoids(&self, asked: &Asked, task: &Waiting) -> bool {
-        let Some(seeker) = self.seeker else { return false };
-        if task.avoid.as_deref() != Some(&*seeker.session.worker) {
+        let Some(Seeker { id, session, sessions, route }) = self.seeker else { return false };
+        if task.avoid.as_deref() != Some(&*session.worker) {
             return false;
         }
-        let others = seeker.route.sessions.iter().filter(|other| **other != seeker.id);
-        let mut others = others.filter_map(|other| seeker.sessions.get(other));
+        let others = route.sessions.iter().filter(|other| **other != id);
+        let mut others = others.filter_map(|other| sessions.get(other));
         others.any(|other| {
-            let is_right =
-                asked.batch_max.is_none() || may_try_suspects(seeker.route, seeker.sessions, other);
-            let takes = other.is_for(self.namespace) && other.fits(self.function, asked);
-            let takes = takes && is_right;
-            other.free() > 0 && takes
+            other.free() > 0
+                && other.is_for(self.namespace)
+                && route.fits(other, sessions, (self.function, asked))
         })
     }
 }

@@ -10,7 +10,7 @@ use planaria_runtime::clock::now_ms;
 use uuid::Uuid;
 
 use super::Engine;
-use super::audit::is_declared;
+use super::audit::book_of;
 use super::entry::{Entry, Mending};
 use super::finish::Changed;
 use super::telling::About;
@@ -99,11 +99,12 @@ impl Engine {
                 self.schedule(entry, id, frame, attempt, &mut changed);
                 continue;
             };
-            if !has_attempt(entry, row, book.attempt) {
+            let has = book_of(&entry.workflow, row);
+            if !has.has_attempt(&entry.workflow, frame, book.attempt) {
                 self.abandon(entry, frame, &mut changed);
                 self.take_away(TaskKey { workflow: id, frame });
                 self.schedule(entry, id, frame, attempt, &mut changed);
-            } else if !is_declared(&entry.workflow, frame, row) {
+            } else if !has.is_declared {
                 self.declare(entry, TaskKey { workflow: id, frame });
             }
         }
@@ -113,10 +114,7 @@ impl Engine {
     fn take_away(&mut self, key: TaskKey) {
         self.routes.forget(key);
         self.retrying.remove(&key);
-        let holders: Vec<Uuid> = self.sessions.keys().copied().collect();
-        for session in holders {
-            self.release(Some(session), key);
-        }
+        self.release_everywhere(key);
     }
 
     /// Puts what the definition says into a row; who has the task keeps it.
@@ -141,15 +139,6 @@ impl Engine {
         if is_queued && entry.workflow.phase == planaria_kernel::workflow::Phase::Running {
             self.place(entry, key.frame, None);
         }
-    }
-}
-
-/// Whether a row's attempt can be one of the history's task.
-fn has_attempt(entry: &Entry, row: &TaskRow, next: u32) -> bool {
-    let Some(frame) = entry.workflow.frames.get(&row.key.frame) else { return false };
-    match row.state {
-        TaskState::RetryWait => frame.last_error.is_some() && row.attempt == frame.attempts,
-        TaskState::Queued | TaskState::Running => row.attempt >= next,
     }
 }
 

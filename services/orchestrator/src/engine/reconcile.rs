@@ -271,10 +271,7 @@ impl Engine {
         let about = About::task(key.workflow, entry, frame);
         let namespace = &entry.definition.key.namespace;
         self.record_repair(&about, namespace, HealingAction::Rerun, told);
-        let holders: Vec<Uuid> = self.sessions.keys().copied().collect();
-        for session in holders {
-            self.release(Some(session), key);
-        }
+        self.release_everywhere(key);
         self.place(entry, frame, None);
         self.write_task(entry, frame);
     }

@@ -154,12 +154,14 @@ impl Engine {
         if charged && !row.lost_workers.contains(&loss.worker) {
             row.lost_workers.push(loss.worker.clone());
         }
-        let convictions = entry.convictions.entry(frame).or_default();
-        *convictions += u32::from(loss.alone && loss.cause.is_conviction());
+        if loss.alone && loss.cause.is_conviction() {
+            *entry.convictions.entry(frame).or_default() += 1;
+        }
+        let convictions = entry.convictions.get(&frame).copied().unwrap_or_default();
         // In company the culprit may be another one, and a worker may die of something else while
         // it has a task alone: once. Who is lost with others again and again is given up in the
         // end, so that workers live.
-        let is_convicted = *convictions >= config.losses_max.min(CONVICTIONS_MIN)
+        let is_convicted = convictions >= config.losses_max.min(CONVICTIONS_MIN)
             && losses >= config.losses_max
             && row.lost_workers.len() >= 2;
         let losses_max =

@@ -131,10 +131,14 @@ impl Session {
         }
     }
 
+    /// Whether it takes attempts at all.
+    pub(super) fn is_up(&self) -> bool {
+        !self.draining && self.stream.as_ref().is_some_and(|stream| !stream.is_closed())
+    }
+
     /// How many attempts it could take now.
     pub(crate) fn free(&self) -> usize {
-        let connected = self.stream.as_ref().is_some_and(|stream| !stream.is_closed());
-        if self.draining || !connected {
+        if !self.is_up() {
             return 0;
         }
         match &self.lent {
@@ -410,6 +414,14 @@ impl Engine {
         }
         if may_take {
             self.hungry.insert(id);
+        }
+    }
+
+    /// No session has an attempt of the task any more, whatever its row says.
+    pub(super) fn release_everywhere(&mut self, key: TaskKey) {
+        let holders: Vec<Uuid> = self.sessions.keys().copied().collect();
+        for session in holders {
+            self.release(Some(session), key);
         }
     }
 

@@ -44,11 +44,6 @@ impl Session {
     pub(super) fn has_suspect(&self) -> bool {
         self.running.values().any(|running| running.batch_max.is_some())
     }
-
-    /// Whether it takes attempts at all.
-    fn is_up(&self) -> bool {
-        !self.draining && self.stream.as_ref().is_some_and(|stream| !stream.is_closed())
-    }
 }
 
 /// Suspects that a worker tries together, from when it was empty until it is empty again: so
@@ -106,24 +101,28 @@ impl Engine {
         let offer = route.sessions.iter().filter_map(|id| Some((*id, self.sessions.get(id)?)));
         offer
             .filter(|(_, session)| session.can_run(function, asked))
-            .filter(|(_, session)| self.may_try_suspects(route, session))
+            .filter(|(_, session)| route.may_try(session, &self.sessions))
             .collect()
-    }
-
-    /// See [`may_try_suspects`].
-    pub(super) fn may_try_suspects(&self, route: &Route, session: &Session) -> bool {
-        may_try_suspects(route, &self.sessions, session)
     }
 }
 
-/// Whether a session of a route is one for suspects. A worker that another shard lent is so only
-/// where there is no other: it has to do there, and whoever that is would be lost with them.
-pub(super) fn may_try_suspects(
-    route: &Route,
-    sessions: &HashMap<Uuid, Session>,
-    session: &Session,
-) -> bool {
-    let is_own = |session: &Session| session.lent.is_none() && session.is_up();
-    let mut others = route.sessions.iter().filter_map(|id| sessions.get(id));
-    session.lent.is_none() || !others.any(is_own)
+impl Route {
+    /// Whether a session may take a task now that asks for this.
+    pub(super) fn fits(
+        &self,
+        session: &Session,
+        sessions: &HashMap<Uuid, Session>,
+        (function, asked): (&str, &Asked),
+    ) -> bool {
+        let may_try = || asked.batch_max.is_none() || self.may_try(session, sessions);
+        session.fits(function, asked) && may_try()
+    }
+
+    /// Whether a session is one for suspects. A worker that another shard lent is so only where
+    /// there is no other: it has to do there, and whoever that is would be lost with them.
+    fn may_try(&self, session: &Session, sessions: &HashMap<Uuid, Session>) -> bool {
+        let is_own = |session: &Session| session.lent.is_none() && session.is_up();
+        let mut others = self.sessions.iter().filter_map(|id| sessions.get(id));
+        session.lent.is_none() || !others.any(is_own)
+    }
 }

@@ -53,7 +53,11 @@ impl<'a> Lowering<'a> {
             Term::Arr(None) => Filter::Array(Box::new(Filter::Empty)),
             Term::Arr(Some(inner)) => Filter::Array(self.term(inner)?),
             Term::Obj(members) => self.object(members)?,
-            Term::Neg(inner) => Filter::Negate(self.term(inner)?),
+            Term::Neg(inner) => match *self.term(inner)? {
+                // As in `.[-1]`: a path of constants is walked as it is.
+                Filter::Constant(value @ Val::Num(_)) => Filter::Constant((-value).ok()?),
+                inner => Filter::Negate(Box::new(inner)),
+            },
             Term::BinOp(left, operator, right) => self.operation(left, operator, right)?,
             Term::TryCatch(inner, None) => Filter::Try(self.term(inner)?),
             Term::IfThenElse(cases, otherwise) => {
