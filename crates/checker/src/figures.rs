@@ -34,6 +34,9 @@ pub(crate) struct Recovery {
     pub(crate) cause: String,
     pub(crate) took_ms: u64,
     pub(crate) company: Company,
+    /// It was lost before with another worker: the engine tries it apart, as what may have killed
+    /// both.
+    pub(crate) is_suspect: bool,
     /// Nothing was broken but the worker itself and services that only make things faster.
     pub(crate) bound: bool,
 }
@@ -103,7 +106,10 @@ pub(crate) fn recoveries(evidence: &Evidence) -> Vec<Recovery> {
             } else {
                 Company::More
             };
+            let earlier =
+                attempts.range((start.key.as_str(), 0)..(start.key.as_str(), start.attempt));
             recoveries.push(Recovery {
+                is_suspect: earlier.map(|(_, (_, end))| end).any(Option::is_none),
                 key: start.key.clone(),
                 cause: cause.clone(),
                 took_ms: next.at_ms - at_ms,
@@ -146,7 +152,8 @@ pub(crate) fn of(evidence: &Evidence) -> Value {
             Company::Detectors => "no failure detector",
             Company::More => "among others",
         };
-        let cause = format!("{}, {company}", recovery.cause);
+        let whom = if recovery.is_suspect { ", suspect" } else { "" };
+        let cause = format!("{}, {company}{whom}", recovery.cause);
         by_cause.entry(cause).or_default().push(recovery.took_ms);
     }
     for (cause, times) in by_cause {
@@ -251,13 +258,13 @@ fn zombies(evidence: &Evidence, figures: &mut Value) {
 /// was killed, while nothing else was broken.
 fn decisions(evidence: &Evidence) -> Vec<u64> {
     const WINDOW_MS: u64 = 2_000;
-    let mut committed: BTreeMap<(&str, &str, u32), u64> = BTreeMap::new();
+    let mut committed: BTreeMap<(String, u32), u64> = BTreeMap::new();
     for (id, story) in &evidence.stories {
-        for (event, (_, execution, end)) in
+        for (event, (frame, execution, end)) in
             story.history.iter().filter_map(|event| Some((event, end_of(event)?)))
         {
             if end == End::Completed {
-                let attempt = (id.as_str(), execution.worker_id.as_str(), execution.attempt);
+                let attempt = (format!("{id}/{frame}"), execution.attempt);
                 committed.insert(attempt, ms(event.at.as_ref()));
             }
         }
@@ -272,7 +279,7 @@ fn decisions(evidence: &Evidence) -> Vec<u64> {
             });
         let finishes = evidence.ledger.iter().filter(|entry| entry.what == "finish");
         for entry in finishes.filter(|entry| alone && window.contains(&entry.at_ms)) {
-            let attempt = (entry.workflow.as_str(), entry.worker.as_str(), entry.attempt);
+            let attempt = (entry.key.clone(), entry.attempt);
             if let Some(at_ms) = committed.get(&attempt) {
                 times.push(at_ms.saturating_sub(entry.at_ms));
             }

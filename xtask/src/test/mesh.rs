@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use crate::process::{Outcome, Program};
 
+/// With everything that the tests need: alone it would have other features of the same crates, and
+/// all of them would be built twice.
 pub(crate) fn build(root: &Path) -> Outcome {
     Program::new("cargo")
-        .arguments(&["build", "--release", "-p", "planaria-cli"])
+        .arguments(&["build", "--release", "--workspace", "--all-targets"])
         .minutes_max(60)
         .show(root)
 }

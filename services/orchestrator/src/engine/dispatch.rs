@@ -9,6 +9,7 @@ use planaria_proto::types::v1::Payload;
 use planaria_proto::workflow::v1::watch_workflow_response::AttemptStarted;
 use planaria_runtime::clock::now_ms;
 use planaria_telemetry::{WorkflowSpans, WorkflowTrace};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Engine;
@@ -37,6 +38,9 @@ impl Engine {
         {
             self.assign(entry, frame, session);
             return;
+        }
+        if row.trial().is_some() {
+            self.next_trials = Some(Instant::now());
         }
         let able = self.routes.add(row, avoid.map(str::to_owned));
         self.has_news = true;
@@ -103,12 +107,7 @@ impl Engine {
             let Some(session) = self.sessions.get_mut(&id) else { return false };
             session.occupy(
                 key,
-                Running {
-                    attempt: 0,
-                    since_ms: now_ms(),
-                    missed: 0,
-                    batch_max: next.place.batch_max,
-                },
+                Running { attempt: 0, since_ms: now_ms(), missed: 0, trial: next.place.trial },
             );
             let kind = MailKind::Claim { frame: key.frame, session: id };
             self.deliver(key.workflow, Mail::quiet(kind));
@@ -217,8 +216,8 @@ impl Engine {
         row.state = TaskState::Running;
         row.session = Some(id);
         row.since_ms = now_ms;
-        let (attempt, batch_max) = (row.attempt, row.batch_max());
-        let running = Running { attempt, since_ms: NOT_SENT, missed: 0, batch_max };
+        let (attempt, trial) = (row.attempt, row.trial());
+        let running = Running { attempt, since_ms: NOT_SENT, missed: 0, trial };
         session.occupy(row.key, running);
         let worker = session.worker.clone();
         if let Some(healing) = row.healing.take() {

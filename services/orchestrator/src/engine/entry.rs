@@ -36,9 +36,7 @@ pub(crate) struct Entry {
     pub(crate) workflow: Workflow,
     /// Its open function tasks, as the store has them or soon will.
     pub(crate) tasks: BTreeMap<FrameId, TaskRow>,
-    /// How often a worker came to its end while it had such a task alone, as far as is remembered:
-    /// who forgets it tries the task once more.
-    pub(crate) convictions: BTreeMap<FrameId, u32>,
+    pub(crate) records: BTreeMap<FrameId, Record>,
     /// How many of them wait for a retry.
     pub(crate) retrying: usize,
     pub(crate) timers: BTreeMap<(FrameId, Timer), u64>,
@@ -112,8 +110,8 @@ pub(crate) enum Settle {
     Lost {
         /// The task.
         frame: FrameId,
-        /// How that was known.
-        cause: LossCause,
+        /// How many it is charged with now.
+        losses: u32,
         /// Who had it: another is preferred.
         worker: String,
         /// The healing that the next attempt completes.
@@ -200,8 +198,28 @@ pub(crate) struct Loss {
     pub(crate) progress: String,
     pub(crate) checkpoint: Option<bytes::Bytes>,
     pub(crate) reply_released: bool,
-    /// Nothing else ran on the worker, as far as is known.
-    pub(crate) alone: bool,
+    pub(crate) evidence: Evidence,
+}
+
+/// What a loss says of whether the task causes its workers' ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Evidence {
+    /// It was the only one that could have: nothing else ran there, or nothing else was on
+    /// probation.
+    Against,
+    /// It was one of several.
+    Company,
+    /// It had outlived its probation, and another had not.
+    Cleared,
+}
+
+/// What trials told of a task, as far as is remembered: who forgets it tries the task once more.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Record {
+    /// How often a worker came to its end that spoke against it.
+    pub(crate) convictions: u32,
+    /// How often it was acquitted.
+    pub(crate) acquittals: u32,
 }
 
 impl MailKind {

@@ -108,12 +108,12 @@ impl Engine {
                 self.release(session, key);
                 changed.tasks.insert(*frame);
             }
-            Settle::Lost { frame, cause, healing, .. } => {
+            Settle::Lost { frame, losses, healing, .. } => {
                 let Some(row) = entry.tasks.get_mut(frame) else { return };
                 let session = row.session.take();
                 row.state = TaskState::Queued;
                 row.attempt += 1;
-                row.losses += u32::from(cause.is_charged());
+                row.losses = *losses;
                 row.since_ms = now_ms;
                 row.healing.clone_from(healing);
                 let key = row.key;

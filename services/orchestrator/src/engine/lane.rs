@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::guard::Guard;
 use crate::limits::Values;
-use crate::store::{TaskKey, TaskRow};
+use crate::store::{TaskKey, TaskRow, Trial};
 
 /// When a task's turn is: the smaller, the earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,14 +54,14 @@ pub(crate) struct Asked {
     pub(crate) version: Option<String>,
     /// Labels that the worker must carry, as JSON; `None` = none.
     pub(crate) labels: Option<String>,
-    /// Set if they may be what kills their workers: see [`TaskRow::batch_max`].
-    pub(crate) batch_max: Option<u8>,
+    /// Set if they may be what kills their workers: see [`TaskRow::trial`].
+    pub(crate) trial: Option<Trial>,
 }
 
 impl Asked {
     pub(crate) fn of(row: &TaskRow) -> Self {
         let (version, labels) = (row.version.clone(), row.labels.clone());
-        Self { version, labels, batch_max: row.batch_max() }
+        Self { version, labels, trial: row.trial() }
     }
 }
 
@@ -78,7 +78,7 @@ pub(crate) struct Parked {
 /// Where the next task of a namespace stands.
 pub(crate) struct Place {
     line: usize,
-    pub(crate) batch_max: Option<u8>,
+    pub(crate) trial: Option<Trial>,
     pub(crate) lane: LaneKey,
     pub(crate) rank: Rank,
 }
@@ -120,7 +120,7 @@ impl Tenant {
 
     /// What the suspects ask for that are not set aside, and how many there are.
     pub(crate) fn suspects(&self) -> impl Iterator<Item = (&Asked, usize)> {
-        let may_go = |line: &&Line| line.asked.batch_max.is_some() && !line.open.is_empty();
+        let may_go = |line: &&Line| line.asked.trial.is_some() && !line.open.is_empty();
         let lines = self.lines.iter().filter(|_| !self.is_aside).filter(may_go);
         lines.map(|line| {
             let lanes = line.lanes.values().filter(|lane| !lane.is_aside);
@@ -177,7 +177,7 @@ impl Tenant {
             let mut lanes = them.lanes.iter();
             lanes.find_map(|(lane, waiting)| {
                 let rank = waiting.tasks.keys().find(|rank| rank.key == key)?;
-                Some(Place { line, batch_max: None, lane: lane.clone(), rank: *rank })
+                Some(Place { line, trial: None, lane: lane.clone(), rank: *rank })
             })
         })
     }
@@ -187,8 +187,8 @@ impl Tenant {
         let Some(position) = self.lines.iter().position(|line| line.is_of(row)) else {
             return false;
         };
-        let (lane, batch_max) = (LaneKey::of(row), row.batch_max());
-        self.remove_at(&Place { line: position, batch_max, lane, rank: *rank })
+        let (lane, trial) = (LaneKey::of(row), row.trial());
+        self.remove_at(&Place { line: position, trial, lane, rank: *rank })
     }
 
     /// Takes a task out where [`Tenant::first`] found it.
@@ -220,8 +220,8 @@ impl Tenant {
             }
             let Some((rank, lane)) = line.first(guard) else { continue };
             if best.as_ref().is_none_or(|best| rank < best.rank) {
-                let batch_max = line.asked.batch_max;
-                best = Some(Place { line: position, batch_max, lane, rank });
+                let trial = line.asked.trial;
+                best = Some(Place { line: position, trial, lane, rank });
             }
         }
         best
@@ -278,7 +278,7 @@ impl Line {
     fn is_of(&self, row: &TaskRow) -> bool {
         self.asked.version == row.version
             && self.asked.labels == row.labels
-            && self.asked.batch_max == row.batch_max()
+            && self.asked.trial == row.trial()
     }
 
     fn insert(&mut self, key: LaneKey, rank: Rank, waiting: Waiting) -> bool {

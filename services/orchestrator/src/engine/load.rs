@@ -126,8 +126,8 @@ impl Engine {
                 match session {
                     Some((id, session)) => {
                         let since_ms = now_ms();
-                        let (attempt, batch_max) = (row.attempt, row.batch_max());
-                        let running = Running { attempt, since_ms, missed: 0, batch_max };
+                        let (attempt, trial) = (row.attempt, row.trial());
+                        let running = Running { attempt, since_ms, missed: 0, trial };
                         session.hold(row.key, running);
                         let of = (&*row.namespace, &*row.function);
                         let at = (row.key, id);
@@ -265,7 +265,7 @@ impl Engine {
             workflow: loaded.workflow,
             tasks,
             retrying,
-            convictions: BTreeMap::new(),
+            records: BTreeMap::new(),
             timers,
             listeners,
             start_key: None,

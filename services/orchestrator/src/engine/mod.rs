@@ -171,6 +171,10 @@ pub(crate) struct Engine {
     retention: retention::Retention,
     last_sweep_ms: u64,
     next_sweep: Instant,
+    /// Set while suspects wait or are tried.
+    next_trials: Option<Instant>,
+    /// Since when suspects wait for a worker that has nothing to do.
+    lacking_since: Option<Instant>,
     next_scan: Instant,
     next_reconcile: Instant,
     next_settle: Instant,
@@ -263,6 +267,8 @@ impl Engine {
             retention: retention::Retention::new(now),
             last_sweep_ms: planaria_runtime::clock::now_ms(),
             next_sweep: now,
+            next_trials: None,
+            lacking_since: None,
             next_scan: now,
             next_reconcile: now,
             next_settle: now,
@@ -296,6 +302,7 @@ impl Engine {
         let own = self.next_sweep.min(self.next_scan).min(self.next_reconcile);
         let own = own.min(self.retention.next()).min(self.audit.next);
         let own = if self.permits.is_active() { own.min(self.next_settle) } else { own };
+        let own = self.next_trials.map_or(own, |trials| own.min(trials));
         timer.map_or(own, |timer| timer.min(own))
     }
 
@@ -311,9 +318,12 @@ impl Engine {
             self.next_sweep = sweep;
             self.sweep_leases();
             self.settle_doubts();
-            self.keep_for_suspects();
+            self.next_trials = Some(now);
             self.forget_old_keys();
             self.forget_closed_watchers();
+        }
+        if self.next_trials.is_some_and(|trials| now >= trials) {
+            self.keep_for_suspects();
         }
         if now >= self.next_scan {
             self.next_scan = scan;

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::Engine;
 use super::command::{Attempted, Reply, Statistics, VerdictItem, Waits};
-use super::entry::{Loss, Mail, MailKind};
+use super::entry::{Evidence, Loss, Mail, MailKind};
 use super::telling::{About, tell};
 use crate::error::Error;
 use crate::store::{TaskKey, Write};
@@ -103,7 +103,7 @@ impl Engine {
             checkpoint: None,
             reply_released: false,
             // It is judged for what it did itself.
-            alone: true,
+            evidence: Evidence::Against,
         };
         self.mail.push_back((key.workflow, Mail::quiet(MailKind::Lost(loss))));
     }

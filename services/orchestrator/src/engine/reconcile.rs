@@ -13,7 +13,7 @@ use planaria_runtime::clock::now_ms;
 use uuid::Uuid;
 
 use super::command::RetryVerdict;
-use super::entry::{Entry, Loss, Mail, MailKind, Settle, Slot, Work};
+use super::entry::{Entry, Evidence, Loss, Mail, MailKind, Settle, Slot, Work};
 use super::session::Session;
 use super::telling::About;
 use super::{Engine, Internal};
@@ -300,7 +300,7 @@ impl Engine {
             progress: String::new(),
             checkpoint: None,
             reply_released: false,
-            alone: false,
+            evidence: Evidence::Company,
         };
         self.lost(entry, id, loss, None);
     }

@@ -11,13 +11,16 @@ use uuid::Uuid;
 use super::Engine;
 use super::command::{Outcome, Reply, RetryVerdict};
 use super::dispatch::{call_of, reference};
-use super::entry::{Entry, Loss, Settle, Work};
+use super::entry::{Entry, Evidence, Loss, Settle, Work};
 use super::telling::About;
 use crate::error::Error;
-use crate::store::{TaskKey, TaskRow, TaskState};
+use crate::store::{LOSSES_ACQUITTED, TaskKey, TaskRow, TaskState};
 
 /// So many workers must have come to their end with a task alone before it is given up for that.
 const CONVICTIONS_MIN: u32 = 2;
+
+/// A task that takes its time to kill is not acquitted for ever.
+const ACQUITTALS_MAX: u32 = 3;
 
 impl Engine {
     /// How an attempt ended.
@@ -68,7 +71,7 @@ impl Engine {
                     progress: String::new(),
                     checkpoint,
                     reply_released: true,
-                    alone: false,
+                    evidence: Evidence::Company,
                 };
                 self.lost(entry, id, loss, work.reply);
                 return;
@@ -149,23 +152,25 @@ impl Engine {
         if loss.checkpoint.is_some() {
             row.checkpoint.clone_from(&loss.checkpoint);
         }
-        let charged = loss.cause.is_charged();
-        let losses = row.losses + u32::from(charged);
+        let record = entry.records.entry(frame).or_default();
+        let is_cleared = loss.evidence == Evidence::Cleared && loss.cause.is_conviction();
+        let is_acquitted = is_cleared && record.acquittals < ACQUITTALS_MAX;
+        record.acquittals += u32::from(is_acquitted);
+        let charged = loss.cause.is_charged() && !is_acquitted;
+        let losses = if is_acquitted { LOSSES_ACQUITTED } else { row.losses + u32::from(charged) };
         if charged && !row.lost_workers.contains(&loss.worker) {
             row.lost_workers.push(loss.worker.clone());
         }
-        if loss.alone && loss.cause.is_conviction() {
-            *entry.convictions.entry(frame).or_default() += 1;
-        }
-        let convictions = entry.convictions.get(&frame).copied().unwrap_or_default();
+        let is_against = loss.evidence == Evidence::Against;
+        record.convictions += u32::from(is_against && loss.cause.is_conviction());
         // In company the culprit may be another one, and a worker may die of something else while
         // it has a task alone: once. Who is lost with others again and again is given up in the
         // end, so that workers live.
-        let is_convicted = convictions >= config.losses_max.min(CONVICTIONS_MIN)
+        let is_convicted = record.convictions >= config.losses_max.min(CONVICTIONS_MIN)
             && losses >= config.losses_max
             && row.lost_workers.len() >= 2;
         let losses_max =
-            if loss.alone { config.losses_alone_max } else { config.losses_company_max };
+            if is_against { config.losses_alone_max } else { config.losses_company_max };
         let poison = charged && (is_convicted || losses >= losses_max);
         let lost_workers = row.lost_workers.join(", ");
         let row = &entry.tasks[&frame];
@@ -191,7 +196,7 @@ impl Engine {
             signal_at_ms: loss.signal_at_ms,
         };
         let healing = (!poison).then_some(healing);
-        work.settle = Settle::Lost { frame, cause: loss.cause, worker: loss.worker, healing };
+        work.settle = Settle::Lost { frame, losses, worker: loss.worker, healing };
         self.apply(entry, id, Input::AttemptLost(lost), work);
     }
 

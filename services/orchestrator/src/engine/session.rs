@@ -16,10 +16,9 @@ use super::Engine;
 use super::command::{EndedSession, Reply};
 use super::entry::{Loss, Mail, MailKind};
 use super::lane::Asked;
-use super::suspects::Batch;
 use crate::convert::attempt::{policy_from, signal};
 use crate::error::Error;
-use crate::store::{SessionRow, Shard, TaskKey, Write};
+use crate::store::{SessionRow, Shard, TaskKey, Trial, Write};
 use crate::token::parse_attempt_id;
 
 /// A worker's session.
@@ -45,10 +44,8 @@ pub(crate) struct Session {
     /// As the worker announced itself.
     pub(crate) announced: Arc<OpenSessionRequest>,
     pub(crate) lease_until_ms: u64,
-    /// It has a suspect, or is kept for one: it takes nothing else.
+    /// It tries suspects, or is kept for them: it takes nothing else.
     pub(crate) is_apart: bool,
-    /// The suspects that it tries together.
-    pub(super) batch: Batch,
     /// When anybody told of its heart last, in Unix milliseconds; 0 = nobody did yet.
     pub(crate) heard_ms: u64,
     /// The lease that the store has.
@@ -81,8 +78,8 @@ pub(crate) struct Running {
     pub(crate) since_ms: u64,
     /// Inventories in a row that did not have it.
     pub(crate) missed: u8,
-    /// Set if it may be what kills its workers: see [`crate::store::TaskRow::batch_max`].
-    pub(crate) batch_max: Option<u8>,
+    /// Set if it may be what kills its workers: see [`crate::store::TaskRow::trial`].
+    pub(crate) trial: Option<Trial>,
 }
 
 /// What goes to whoever follows a session.
@@ -167,10 +164,7 @@ impl Session {
     /// It has an attempt. Whether it had none of the task before.
     pub(crate) fn hold(&mut self, key: TaskKey, running: Running) -> bool {
         let is_new = self.running.insert(key, running).is_none();
-        if let Some(batch_max) = running.batch_max.filter(|_| is_new) {
-            self.is_apart = true;
-            self.batch.join(batch_max);
-        }
+        self.is_apart |= running.trial.is_some();
         is_new
     }
 
@@ -193,8 +187,8 @@ impl Session {
     /// Whether it may take a task of a function now: it can run it, and suspects keep to their
     /// like.
     pub(crate) fn fits(&self, function: &str, asked: &Asked) -> bool {
-        let is_company_right = match asked.batch_max {
-            Some(batch_max) => self.has_room_for_suspect(batch_max),
+        let is_company_right = match asked.trial {
+            Some(trial) => self.is_apart && self.may_try(trial),
             None => !self.is_apart,
         };
         is_company_right && self.can_run(function, asked)
@@ -240,7 +234,6 @@ impl Session {
             lease_stored_ms: lease_until_ms,
             heard_ms: 0,
             is_apart: false,
-            batch: Batch::default(),
         }
     }
 }
@@ -321,6 +314,10 @@ impl Engine {
             let _ = stream.try_send(Handed { assignments: undelivered, ..Handed::default() });
         }
         session.stream = Some(stream);
+        if self.next_trials.is_some() {
+            // Before it takes anything else.
+            self.keep_for_suspects();
+        }
         self.hungry.insert(id);
         let _ = reply.send(Ok(()));
     }
@@ -343,7 +340,7 @@ impl Engine {
     ) {
         let Some(session) = self.sessions.remove(&id) else { return };
         let attempts = session.running.len();
-        let alone = attempts == 1 && session.is_all_there_is();
+        let evidence = session.evidence(signal_at_ms);
         let (worker, mut progress) = (session.worker, session.progress);
         tracing::info!(session = %id, worker, ?cause, attempts, detail, "session ended");
         self.routes.withdraw(id);
@@ -378,7 +375,7 @@ impl Engine {
                 detail: detail.to_owned(),
                 checkpoint: None,
                 reply_released: false,
-                alone,
+                evidence: evidence(&running),
             };
             self.mail.push_back((key.workflow, Mail::quiet(MailKind::Lost(loss))));
         }
@@ -398,12 +395,8 @@ impl Engine {
         let Some(id) = session else { return };
         let Some(session) = self.sessions.get_mut(&id) else { return };
         session.progress.remove(&key);
-        let Some(released) = session.running.remove(&key) else { return };
-        if released.batch_max.is_some() {
-            session.is_apart = session.has_suspect();
-        }
-        if session.running.is_empty() {
-            session.batch = Batch::default();
+        if session.running.remove(&key).is_none() {
+            return;
         }
         let mut may_take = self.routes.is_open();
         if let Some(lent) = &mut session.lent {

@@ -111,7 +111,7 @@ impl Engine {
             definition: request.definition,
             tasks: BTreeMap::new(),
             retrying: 0,
-            convictions: BTreeMap::new(),
+            records: BTreeMap::new(),
             timers: BTreeMap::new(),
             listeners: std::collections::BTreeSet::new(),
             start_key,

@@ -1,18 +1,34 @@
 //! Suspects are tried apart: who is lost with whatever kills its worker is charged like it, and
 //! only a loss without company tells the culprit.
 //!
-//! Suspects take a worker that has nothing else, and nothing but suspects joins them there: a batch
-//! of them, the smaller the more often they were lost. What is left after the last batch is tried
-//! alone. Workers under load are never empty by chance: some are kept free for suspects that wait.
+//! Suspects go only to workers that are kept for them, and begin there in batches, the smaller the
+//! more often they were lost; the next batch may begin when the last has outlived its probation.
+//! Workers under load are never empty by chance: one that comes back from its end is kept at once,
+//! one that has work is emptied where suspects have waited for long.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
+use planaria_runtime::clock::now_ms;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Engine;
+use super::entry::Evidence;
 use super::lane::Asked;
 use super::route::Route;
-use super::session::Session;
+use super::session::{Running, Session};
+use crate::store::Trial;
+
+/// Suspects begin together that come within this.
+const BATCH_MS: u64 = 100;
+
+/// A worker that has work is emptied for suspects only if no empty one came for so long: who died
+/// of one is mostly back sooner.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often it is looked after who tries suspects, while anybody does.
+const TRIALS: Duration = Duration::from_millis(50);
 
 impl Session {
     /// How much it has to do, for whichever shard.
@@ -20,14 +36,42 @@ impl Session {
         self.running.len() + self.out.values().sum::<usize>()
     }
 
-    /// Whether a suspect that asks for such a batch may be tried on its worker now: with nothing
-    /// else, as far as is known, or with its like. What runs on a lent one is not known for sure.
-    pub(super) fn has_room_for_suspect(&self, batch_max: u8) -> bool {
+    /// Whether a suspect may be tried on its worker now: with nothing else, as far as is known, or
+    /// with its like, in the batch that begins. What runs on a lent one is not known for sure.
+    pub(super) fn may_try(&self, trial: Trial) -> bool {
         if self.load() == 0 {
             return true;
         }
-        let only_suspects = self.running.values().all(|running| running.batch_max.is_some());
-        only_suspects && self.is_whole() && self.batch.has_room(batch_max)
+        if !self.is_whole() || self.running.values().any(|running| running.trial.is_none()) {
+            return false;
+        }
+        let now_ms = now_ms();
+        let on_probation = self.on_probation(now_ms);
+        let (count, batch_max) = on_probation.fold((0, trial.batch_max), |(count, max), other| {
+            (count + 1, other.trial.map_or(max, |trial| trial.batch_max.min(max)))
+        });
+        let begins = |running: &Running| now_ms.saturating_sub(running.since_ms) <= BATCH_MS;
+        count < usize::from(batch_max) && self.on_probation(now_ms).all(begins)
+    }
+
+    /// The suspects that have not been tried for long enough, at some time in Unix milliseconds.
+    fn on_probation(&self, at_ms: u64) -> impl Iterator<Item = &Running> {
+        self.running.values().filter(move |running| running.is_on_probation(at_ms))
+    }
+
+    /// What its worker's end at a time says of each of its attempts.
+    pub(super) fn evidence(&self, at_ms: u64) -> impl Fn(&Running) -> Evidence + use<> {
+        let is_known = self.lent.is_none() && self.is_whole();
+        let is_one = self.running.len() == 1;
+        let is_trial = self.running.values().all(|running| running.trial.is_some());
+        let tried = self.on_probation(at_ms).count();
+        move |running| match (tried, running.is_on_probation(at_ms)) {
+            _ if !is_known => Evidence::Company,
+            _ if is_one => Evidence::Against,
+            (1, true) if is_trial => Evidence::Against,
+            (1.., false) if is_trial => Evidence::Cleared,
+            _ => Evidence::Company,
+        }
     }
 
     /// Whether none of its slots is at another shard.
@@ -35,72 +79,69 @@ impl Session {
         self.load() == self.running.len()
     }
 
-    /// Whether what it runs is all that its worker has.
-    pub(super) fn is_all_there_is(&self) -> bool {
-        self.lent.is_none() && self.is_whole()
-    }
-
-    /// Whether it has a suspect.
-    pub(super) fn has_suspect(&self) -> bool {
-        self.running.values().any(|running| running.batch_max.is_some())
+    /// What it has to do beside suspects.
+    fn others(&self) -> usize {
+        let suspects = self.running.values().filter(|running| running.trial.is_some());
+        self.load() - suspects.count()
     }
 }
 
-/// Suspects that a worker tries together, from when it was empty until it is empty again: so
-/// that those who ask for a smaller batch have their turn.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Batch {
-    taken: u8,
-    /// The least that any of them asked for.
-    max: u8,
-}
-
-impl Batch {
-    const fn has_room(self, batch_max: u8) -> bool {
-        self.taken < self.max && self.taken < batch_max
-    }
-
-    /// A suspect joins it that asks for such a batch.
-    pub(super) fn join(&mut self, batch_max: u8) {
-        self.max = if self.taken == 0 { batch_max } else { self.max.min(batch_max) };
-        self.taken = self.taken.saturating_add(1);
+impl Running {
+    /// Whether it is a suspect that has not been tried for long enough.
+    fn is_on_probation(&self, at_ms: u64) -> bool {
+        // Who is not sent yet has not begun.
+        let has_run_ms = at_ms.saturating_sub(self.since_ms);
+        self.trial.is_some_and(|trial| has_run_ms < trial.probation_ms)
     }
 }
 
 impl Engine {
     /// Keeps workers free for the suspects that wait: one for each batch, but never more than half
-    /// of those that could run them, or one if that is all.
+    /// of those that could run them, or one if that is all. Suspects go nowhere else.
     pub(super) fn keep_for_suspects(&mut self) {
-        let is_kept = |session: &Session| session.is_apart && !session.has_suspect();
-        let kept = self.sessions.iter().filter(|(_, session)| is_kept(session));
-        let kept: HashSet<Uuid> = kept.map(|(id, _)| *id).collect();
+        let now_ms = now_ms();
         let mut keep: HashSet<Uuid> = HashSet::new();
+        let (mut is_on, mut lacks) = (false, false);
+        let is_patient = self.lacking_since.is_none_or(|since| since.elapsed() < PATIENCE);
         for (_, function, route) in self.routes.iter() {
             for (asked, waiting) in route.suspects() {
+                is_on = true;
                 let able = self.able(route, function, asked);
                 let most = able.len().div_ceil(2);
-                let (taken, mut free): (Vec<_>, Vec<_>) = able
-                    .into_iter()
-                    .partition(|(id, session)| session.has_suspect() || keep.contains(id));
-                free.sort_by_key(|(id, session)| (!kept.contains(id), session.load()));
-                let batches = waiting.div_ceil(asked.batch_max.map_or(1, usize::from));
+                let (taken, mut free): (Vec<_>, Vec<_>) =
+                    able.into_iter().partition(|(id, _)| keep.contains(id));
+                let is_ready = |session: &Session| session.is_apart || session.others() == 0;
+                free.retain(|(_, session)| is_ready(session) || !is_patient);
+                free.sort_by_key(|(_, session)| {
+                    let tries = session.on_probation(now_ms).count();
+                    (!session.is_apart, session.others(), tries)
+                });
+                let batch_max = asked.trial.map_or(1, |trial| usize::from(trial.batch_max));
+                let batches = waiting.div_ceil(batch_max);
                 let count = batches.min(most.saturating_sub(taken.len()));
+                lacks |= count > free.len();
                 keep.extend(free.iter().take(count).map(|(id, _)| *id));
             }
         }
-        for id in keep.symmetric_difference(&kept) {
-            if let Some(session) = self.sessions.get_mut(id) {
-                session.is_apart = keep.contains(id);
+        for (id, session) in &mut self.sessions {
+            let is_kept = keep.contains(id);
+            let was_apart = session.is_apart;
+            session.is_apart =
+                is_kept || (was_apart && session.on_probation(now_ms).next().is_some());
+            is_on |= session.is_apart;
+            if is_kept || was_apart != session.is_apart {
                 self.hungry.insert(*id);
             }
         }
+        self.lacking_since = lacks.then(|| self.lacking_since.unwrap_or_else(Instant::now));
+        self.next_trials = is_on.then(|| Instant::now() + TRIALS);
     }
 
     /// The sessions that could run a route's suspects.
     fn able(&self, route: &Route, function: &str, asked: &Asked) -> Vec<(Uuid, &Session)> {
         let offer = route.sessions.iter().filter_map(|id| Some((*id, self.sessions.get(id)?)));
         offer
-            .filter(|(_, session)| session.can_run(function, asked))
+            .filter(|(_, session)| session.is_up() && session.can_run(function, asked))
             .filter(|(_, session)| route.may_try(session, &self.sessions))
             .collect()
     }
@@ -114,7 +155,7 @@ impl Route {
         sessions: &HashMap<Uuid, Session>,
         (function, asked): (&str, &Asked),
     ) -> bool {
-        let may_try = || asked.batch_max.is_none() || self.may_try(session, sessions);
+        let may_try = || asked.trial.is_none() || self.may_try(session, sessions);
         session.fits(function, asked) && may_try()
     }
 

@@ -26,8 +26,9 @@ use uuid::Uuid;
 pub(crate) use postgres::PostgresShardRegistry;
 pub use postgres::SCHEMA;
 pub(crate) use rows::{
-    DefinitionKey, DefinitionRow, LogEntry, PhaseChange, Position, RecordWrite, SessionRow,
-    StepWrite, Subject, TaskKey, TaskRow, TaskState, TimerKey, WorkflowRow, Write,
+    DefinitionKey, DefinitionRow, LOSSES_ACQUITTED, LogEntry, PhaseChange, Position, RecordWrite,
+    SessionRow, StepWrite, Subject, TaskKey, TaskRow, TaskState, TimerKey, Trial, WorkflowRow,
+    Write,
 };
 pub(crate) use shards::{Holder, Shard, ShardRegistry, ShardRow};
 pub(crate) use sqlite::SqliteShardRegistry;

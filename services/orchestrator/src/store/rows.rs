@@ -131,25 +131,47 @@ pub(crate) enum TaskState {
     RetryWait,
 }
 
+/// How a suspect is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Trial {
+    /// With how many of its like a worker begins it at most, itself among them.
+    pub(crate) batch_max: u8,
+    /// Milliseconds that its worker must outlive before others may begin there.
+    pub(crate) probation_ms: u64,
+}
+
+/// The first probations, from when on they double, and how often at most.
+const PROBATION_MS: u64 = 300;
+const DOUBLING_LOSSES: u32 = 4;
+const DOUBLINGS_MAX: u32 = 8;
+
 /// Charged losses from which on a task is a suspect.
 const SUSPECT_LOSSES: u32 = 2;
 
+/// What is left of its losses when its trial acquits a task: it is above suspicion until it is
+/// lost again.
+pub(crate) const LOSSES_ACQUITTED: u32 = SUSPECT_LOSSES - 1;
+
 impl TaskRow {
-    /// If it may be what kills its workers, with how many of its like a worker tries it at most,
-    /// itself among them. Whoever was lost with a culprit is charged like it: the first batch
-    /// clears most of them at the price of one run, the last tells who it was.
+    /// How it is tried, if it may be what kills its workers: whoever was lost with a culprit is
+    /// charged like it, and trials tell them apart.
     ///
     /// Batches of about 1/√p cost least where a share p is guilty (R. Dorfman, "The Detection of
     /// Defective Members of Large Populations", 1943): after two losses it is one of the dozens
-    /// that a worker had, after three one of the eight.
+    /// that a worker had, after three one of the eight. Most culprits show as soon as they begin;
+    /// for those that take their time, the probation doubles with each loss alone.
     #[must_use]
-    pub(crate) const fn batch_max(&self) -> Option<u8> {
-        match self.losses {
-            ..SUSPECT_LOSSES => None,
-            SUSPECT_LOSSES => Some(8),
-            3 => Some(2),
-            4.. => Some(1),
+    pub(crate) fn trial(&self) -> Option<Trial> {
+        if self.losses < SUSPECT_LOSSES {
+            return None;
         }
+        let batch_max = match self.losses {
+            ..=SUSPECT_LOSSES => 8,
+            3 => 2,
+            4.. => 1,
+        };
+        let doublings = self.losses.saturating_sub(DOUBLING_LOSSES).min(DOUBLINGS_MAX);
+        Some(Trial { batch_max, probation_ms: PROBATION_MS << doublings })
     }
 
     /// What limits count it by, as the store has it.

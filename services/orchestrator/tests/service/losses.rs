@@ -23,10 +23,17 @@ async fn pronounce_dead(world: &World, worker: &Worker) {
 }
 
 async fn pronounce(world: &World, worker: &Worker, signal: Signal) {
+    pronounce_at(world, worker, signal, 1_000).await;
+}
+
+/// At some time in Unix milliseconds.
+async fn pronounce_at(world: &World, worker: &Worker, signal: Signal, at_ms: u64) {
+    let seconds = i64::try_from(at_ms / 1_000).expect("a time");
+    let nanos = i32::try_from(at_ms % 1_000).expect("a part of a second") * 1_000_000;
     let verdict = Verdict {
         session_id: worker.session.clone(),
         signal: signal.into(),
-        signal_at: Some(Timestamp { seconds: 1, nanos: 0 }),
+        signal_at: Some(Timestamp { seconds, nanos }),
         ..Verdict::default()
     };
     let request = ReportVerdictsRequest { verdicts: vec![verdict] };
@@ -144,6 +151,54 @@ async fn who_was_lost_with_a_culprit_is_not_given_up_with_it() {
     for id in &ids[1..] {
         assert_eq!(world.output(id).await, json!(1));
     }
+}
+
+/// A suspect that has outlived its first moments makes room for the next, though it still runs; and
+/// if the worker comes to its end then, it was the next: the first is above suspicion again.
+#[tokio::test]
+async fn who_has_outlived_its_probation_makes_room_and_is_acquitted() {
+    let world = World::with(Config { sweep_ms: 20, ..Config::default() }).await;
+    world.publish("one", ONE).await;
+    let innocent = world.start_workflow("one", json!({})).await;
+    let culprit = world.start_workflow("one", json!({})).await;
+    // Twice in company, once in a batch, once as a pair.
+    for name in ["a", "b", "c", "d"] {
+        let mut worker = Worker::new(&world, name, &["echo"]).await;
+        worker.next().await;
+        worker.next().await;
+        pronounce_dead(&world, &worker).await;
+    }
+    let losses = async |id: &str| world.get(id).await.tasks[0].losses;
+    eventually("both were lost four times", async || {
+        (losses(&innocent).await == 4 && losses(&culprit).await == 4).then_some(())
+    })
+    .await;
+    let mut worker = Worker::new(&world, "e", &["echo"]).await;
+    assert_eq!(worker.next().await.workflow_id, innocent);
+    assert!(worker.idle_for(std::time::Duration::from_millis(150)).await.is_empty());
+    assert_eq!(worker.next().await.workflow_id, culprit);
+    let now_ms = planaria_runtime::clock::now_ms;
+    pronounce_at(&world, &worker, Signal::StreamLost, now_ms()).await;
+    eventually("one is acquitted, the other charged", async || {
+        (losses(&innocent).await == 1 && losses(&culprit).await == 5).then_some(())
+    })
+    .await;
+    // Whichever comes first, they do not share the worker any more.
+    let mut worker = Worker::new(&world, "f", &["echo"]).await;
+    let task = worker.next().await;
+    let is_done = task.workflow_id == innocent;
+    if is_done {
+        worker.complete(&task, json!(1)).await;
+        assert_eq!(worker.next().await.workflow_id, culprit);
+    }
+    pronounce_at(&world, &worker, Signal::StreamLost, now_ms()).await;
+    world.until(&culprit, Phase::Faulted).await;
+    if !is_done {
+        let mut last = Worker::new(&world, "g", &["echo"]).await;
+        let task = last.next().await;
+        last.complete(&task, json!(1)).await;
+    }
+    assert_eq!(world.output(&innocent).await, json!(1));
 }
 
 /// A worker that is never empty by chance is emptied for a suspect.
