@@ -1,9 +1,9 @@
 //! Redrives by filter: counted first, at a limited rate, with another input, once.
 
 use planaria_proto::retry::v1::{
-    DeadLetterFilter, DeadLetterState, GetRedriveRequest, ListDeadLetterGroupsRequest,
-    ListDeadLettersRequest, Redrive, RedriveDeadLettersRequest, RedriveState, StartRedriveRequest,
-    StopRedriveRequest,
+    DeadLetterFilter, DeadLetterGroup, DeadLetterState, GetRedriveRequest,
+    ListDeadLetterGroupsRequest, ListDeadLettersRequest, Redrive, RedriveDeadLettersRequest,
+    RedriveState, StartRedriveRequest, StopRedriveRequest,
 };
 use planaria_proto::types::v1::{Payload, WorkflowError};
 use planaria_proto::workflow::v1::WorkflowFaulted;
@@ -53,7 +53,11 @@ async fn fingerprint(scene: &Scene) -> String {
     let groups = scene.client().list_dead_letter_groups(request).await;
     let groups = groups.unwrap().into_inner().groups;
     assert_eq!(groups.len(), 2, "{groups:?}");
-    groups[0].fingerprint.clone()
+    // With one of each, none of them comes first for sure.
+    let is_card = |group: &&DeadLetterGroup| {
+        group.error.as_ref().is_some_and(|error| error.detail.contains("declined"))
+    };
+    groups.iter().find(is_card).expect("the declined").fingerprint.clone()
 }
 
 async fn ended(scene: &Scene) -> Redrive {
