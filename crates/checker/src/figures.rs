@@ -34,9 +34,9 @@ pub(crate) struct Recovery {
     pub(crate) cause: String,
     pub(crate) took_ms: u64,
     pub(crate) company: Company,
-    /// It was lost before with another worker: the engine tries it apart, as what may have killed
-    /// both.
-    pub(crate) is_suspect: bool,
+    /// It was lost before with another worker: unless it was acquitted since, the engine tries it
+    /// apart, as what may have killed both.
+    pub(crate) was_lost_before: bool,
     /// Nothing was broken but the worker itself and services that only make things faster.
     pub(crate) bound: bool,
 }
@@ -109,7 +109,7 @@ pub(crate) fn recoveries(evidence: &Evidence) -> Vec<Recovery> {
             let earlier =
                 attempts.range((start.key.as_str(), 0)..(start.key.as_str(), start.attempt));
             recoveries.push(Recovery {
-                is_suspect: earlier.map(|(_, (_, end))| end).any(Option::is_none),
+                was_lost_before: earlier.map(|(_, (_, end))| end).any(Option::is_none),
                 key: start.key.clone(),
                 cause: cause.clone(),
                 took_ms: next.at_ms - at_ms,
@@ -152,7 +152,7 @@ pub(crate) fn of(evidence: &Evidence) -> Value {
             Company::Detectors => "no failure detector",
             Company::More => "among others",
         };
-        let whom = if recovery.is_suspect { ", suspect" } else { "" };
+        let whom = if recovery.was_lost_before { ", lost before" } else { "" };
         let cause = format!("{}, {company}{whom}", recovery.cause);
         by_cause.entry(cause).or_default().push(recovery.took_ms);
     }

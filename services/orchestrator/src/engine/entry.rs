@@ -36,6 +36,7 @@ pub(crate) struct Entry {
     pub(crate) workflow: Workflow,
     /// Its open function tasks, as the store has them or soon will.
     pub(crate) tasks: BTreeMap<FrameId, TaskRow>,
+    /// What trials told of those that were lost.
     pub(crate) records: BTreeMap<FrameId, Record>,
     /// How many of them wait for a retry.
     pub(crate) retrying: usize,

@@ -88,6 +88,7 @@ impl Engine {
                     if !completed {
                         changed.abandoned.push((*frame, self.execution(&row)));
                     }
+                    entry.records.remove(frame);
                     self.release(row.session, row.key);
                     changed.tasks.insert(*frame);
                 }
@@ -193,6 +194,7 @@ impl Engine {
 
     pub(super) fn abandon(&mut self, entry: &mut Entry, frame: FrameId, changed: &mut Changed) {
         let Some(row) = entry.tasks.remove(&frame) else { return };
+        entry.records.remove(&frame);
         match row.state {
             TaskState::Queued => self.routes.remove(&row),
             // The worker is told with its next heartbeat: the attempt is not its own any more.

@@ -206,7 +206,7 @@ impl Session {
         wanted.iter().all(|(key, value)| self.labels.get(key) == Some(value))
     }
 
-    fn new(request: &OpenSessionRequest, is_lent: bool, lease_until_ms: u64) -> Self {
+    pub(super) fn new(request: &OpenSessionRequest, is_lent: bool, lease_until_ms: u64) -> Self {
         let functions = request.functions.iter().map(|function| {
             let retry = function.retry.as_ref().map(|retry| policy_from(Some(retry)));
             (function.name.clone(), Offer { version: function.version.clone(), retry })

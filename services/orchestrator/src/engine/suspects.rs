@@ -17,7 +17,7 @@ use super::Engine;
 use super::entry::Evidence;
 use super::lane::Asked;
 use super::route::Route;
-use super::session::{Running, Session};
+use super::session::{NOT_SENT, Running, Session};
 use crate::store::Trial;
 
 /// Suspects begin together that come within this.
@@ -59,14 +59,16 @@ impl Session {
         self.running.values().filter(move |running| running.is_on_probation(at_ms))
     }
 
-    /// What its worker's end at a time says of each of its attempts.
+    /// What its worker's end at a time says of each of its attempts. What was not sent to it killed
+    /// nobody.
     pub(super) fn evidence(&self, at_ms: u64) -> impl Fn(&Running) -> Evidence + use<> {
         let is_known = self.lent.is_none() && self.is_whole();
-        let is_one = self.running.len() == 1;
-        let is_trial = self.running.values().all(|running| running.trial.is_some());
-        let tried = self.on_probation(at_ms).count();
+        let sent = || self.running.values().filter(|running| running.was_sent());
+        let is_one = sent().count() == 1;
+        let is_trial = sent().all(|running| running.trial.is_some());
+        let tried = sent().filter(|running| running.is_on_probation(at_ms)).count();
         move |running| match (tried, running.is_on_probation(at_ms)) {
-            _ if !is_known => Evidence::Company,
+            _ if !is_known || !running.was_sent() => Evidence::Company,
             _ if is_one => Evidence::Against,
             (1, true) if is_trial => Evidence::Against,
             (1.., false) if is_trial => Evidence::Cleared,
@@ -87,6 +89,10 @@ impl Session {
 }
 
 impl Running {
+    const fn was_sent(&self) -> bool {
+        self.attempt != 0 && self.since_ms != NOT_SENT
+    }
+
     /// Whether it is a suspect that has not been tried for long enough.
     fn is_on_probation(&self, at_ms: u64) -> bool {
         // Who is not sent yet has not begun.
@@ -165,5 +171,60 @@ impl Route {
         let is_own = |session: &Session| session.lent.is_none() && session.is_up();
         let mut others = self.sessions.iter().filter_map(|id| sessions.get(id));
         session.lent.is_none() || !others.any(is_own)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use planaria_kernel::workflow::FrameId;
+    use planaria_proto::task::v1::OpenSessionRequest;
+
+    use super::*;
+    use crate::store::TaskKey;
+
+    const DIED_MS: u64 = 10_000;
+
+    fn session(is_lent: bool, running: &[Running]) -> Session {
+        let mut session = Session::new(&OpenSessionRequest::default(), is_lent, 0);
+        for (number, running) in running.iter().enumerate() {
+            let frame = FrameId(u32::try_from(number).expect("a few"));
+            session.hold(TaskKey { workflow: Uuid::nil(), frame }, *running);
+        }
+        session
+    }
+
+    fn says(session: &Session, running: &[Running]) -> Vec<Evidence> {
+        running.iter().map(session.evidence(DIED_MS)).collect()
+    }
+
+    #[test]
+    fn an_end_speaks_against_who_began_last_and_for_who_had_outlived_it() {
+        use Evidence::{Against, Cleared, Company};
+        let running = |trial, since_ms| Running { attempt: 1, since_ms, missed: 0, trial };
+        let trial = Some(Trial { batch_max: 8, probation_ms: 300 });
+        let (new, old) = (running(trial, DIED_MS - 299), running(trial, DIED_MS - 300));
+        let normal = running(None, DIED_MS - 10);
+        let reserved = Running { attempt: 0, ..new };
+        let unsent = running(trial, NOT_SENT);
+        for (running, expected) in [
+            (vec![normal], vec![Against]),
+            (vec![old], vec![Against]),
+            (vec![new, new], vec![Company, Company]),
+            (vec![new, old, old], vec![Against, Cleared, Cleared]),
+            (vec![new, new, old], vec![Company, Company, Cleared]),
+            (vec![old, old], vec![Company, Company]),
+            // With what is above suspicion beside them nobody was tried.
+            (vec![new, normal], vec![Company, Company]),
+            (vec![new, old, normal], vec![Company, Company, Company]),
+            // What was not sent did not do it, and is no reason to acquit another.
+            (vec![old, reserved], vec![Against, Company]),
+            (vec![new, unsent], vec![Against, Company]),
+            (vec![old, old, unsent], vec![Company, Company, Company]),
+        ] {
+            assert_eq!(says(&session(false, &running), &running), expected, "{running:?}");
+            // Nobody knows what else a worker had that another shard lent.
+            let unknown = vec![Company; expected.len()];
+            assert_eq!(says(&session(true, &running), &running), unknown, "{running:?}");
+        }
     }
 }

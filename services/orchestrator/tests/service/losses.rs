@@ -201,6 +201,41 @@ async fn who_has_outlived_its_probation_makes_room_and_is_acquitted() {
     assert_eq!(world.output(&innocent).await, json!(1));
 }
 
+/// A busy worker need not be emptied for a suspect if one comes back first: it is kept, whatever
+/// else waits.
+#[tokio::test]
+async fn a_worker_that_comes_back_is_kept_for_a_suspect() {
+    let world = World::with(Config { sweep_ms: 20, ..Config::default() }).await;
+    world.publish("one", ONE).await;
+    let suspect = world.start_workflow("one", json!({})).await;
+    let few = |name, capacity| OpenSessionRequest { capacity, ..hello(name, "1", &["echo"]) };
+    let mut first = Worker::open(&world, few("a", 1)).await.expect("a session");
+    assert_eq!(first.next().await.workflow_id, suspect);
+    pronounce_dead(&world, &first).await;
+    let mut second = Worker::open(&world, few("b", 1)).await.expect("a session");
+    assert_eq!(second.next().await.workflow_id, suspect);
+    let mut busy = Worker::open(&world, few("c", 1)).await.expect("a session");
+    world.start_workflow("one", json!({})).await;
+    busy.next().await;
+    for _ in 0..3 {
+        world.start_workflow("one", json!({})).await;
+    }
+    pronounce_dead(&world, &second).await;
+    eventually("it is lost twice", async || {
+        (world.get(&suspect).await.tasks[0].losses == 2).then_some(())
+    })
+    .await;
+    let mut back = Worker::open(&world, few("d", 4)).await.expect("a session");
+    let task = back.next().await;
+    assert_eq!(task.workflow_id, suspect);
+    assert!(back.idle_for(std::time::Duration::from_millis(100)).await.is_empty(), "alone");
+    // What waited has its turn afterwards.
+    back.complete(&task, json!(1)).await;
+    for _ in 0..3 {
+        back.next().await;
+    }
+}
+
 /// A worker that is never empty by chance is emptied for a suspect.
 #[tokio::test]
 async fn a_busy_worker_is_kept_free_for_a_suspect() {
