@@ -60,8 +60,9 @@ pub fn redis(folder: &Path) -> Result<Redis, String> {
         let port = free_port()?;
         start_at(port, folder, &pid)?;
         write(&port_file, &port.to_string())?;
-        let stop = format!("kill $(cat '{}')", pid.display());
-        tenancy.watch(&["sh".to_owned(), "-c".to_owned(), stop])?;
+        // By number: the folder may be removed before the last user is gone.
+        let number = read(&pid).ok_or("Redis left no number")?;
+        tenancy.watch(&["kill".to_owned(), number])?;
         Ok(port)
     })?;
     Ok(Redis { url: format!("redis://127.0.0.1:{port}"), _tenancy: tenancy, pid })
@@ -107,6 +108,22 @@ fn answers(port: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_ends_with_its_last_user_though_its_folder_is_gone() {
+        let name = format!("planaria-redis-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        let server = redis(&folder).unwrap();
+        let port: u16 = server.url.rsplit_once(':').unwrap().1.parse().unwrap();
+        assert!(answers(port));
+        std::fs::remove_dir_all(&folder).unwrap();
+        drop(server);
+        let end = Instant::now() + PATIENCE;
+        while answers(port) {
+            assert!(Instant::now() < end, "it still runs");
+            pause();
+        }
+    }
 
     #[test]
     fn releases_are_read() {
