@@ -36,7 +36,7 @@ impl Tenancy {
 
     /// Has a command run once nobody uses the server any more.
     pub(crate) fn watch(&self, stop: &[String]) -> Result<(), String> {
-        // A lock that was removed with its folder cannot be taken: nobody is to use the server then.
+        // A lock that was removed with its folder cannot be taken, and nobody uses the server.
         let script = format!(
             "while sleep {LOOK_S}; do [ -e \"$1\" ] || {{ shift; exec \"$@\"; }}; \
              flock -n -x -E 77 \"$@\"; [ $? -eq 77 ] || exit 0; done"
