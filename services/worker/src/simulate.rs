@@ -3,7 +3,8 @@
 //! All arguments are optional; they act in this order:
 //! - `sleep: PT1S` works for so long (with `progress: true` it says how far it is);
 //! - `hang: PT30S` is silent for so long; `stall: PT30S` makes one step and then is silent. The
-//!   worker's heart beats through both: only a progress deadline finds them;
+//!   worker's heart beats through both: only a progress deadline finds them. `hangs: 1` does so on
+//!   the first attempt alone;
 //! - `crash: true` or `crash: 2` ends the process on the first, or the first two attempts;
 //! - `fail: true` or `fail: 2` fails on the first, or the first two attempts, and
 //!   `probability: 0.1` fails now and then: with `status`, `type`, `detail`, `retryable` (default
@@ -44,6 +45,7 @@ struct Arguments {
     hang: Option<Duration>,
     #[serde(default, deserialize_with = "duration::optional")]
     stall: Option<Duration>,
+    hangs: Option<Count>,
     #[serde(default)]
     probability: f64,
     #[serde(default)]
@@ -147,6 +149,9 @@ async fn work(context: &Context, arguments: &Arguments) {
                 context.progress(format!("{} %", step * 100 / steps));
             }
         }
+    }
+    if !arguments.hangs.is_none_or(|hangs| hangs.includes(context.attempt())) {
+        return;
     }
     if let Some(stall) = arguments.stall {
         context.progress("stalling");

@@ -1,0 +1,12 @@
+//! The mesh, as a browser reaches it: calls, the one stream of a page, and who one is.
+
+mod client;
+mod failure;
+mod follow;
+mod key;
+mod visibility;
+
+pub(crate) use client::*;
+pub(crate) use failure::{Failure, Loaded};
+pub(crate) use follow::{Link, Told, follow};
+pub(crate) use key::Key;
