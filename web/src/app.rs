@@ -33,6 +33,10 @@ pub(crate) fn App() -> impl IntoView {
             <main id="page" tabindex="-1">
                 <Routes fallback=pages::Lost>
                     <Route path=path!("/") view=pages::Overview />
+                    <Route path=path!("/healing") view=pages::Healing />
+                    <Route path=path!("/workers") view=pages::Workers />
+//X                    <Route path=path!("/retries") view=pages::Retries />
+//X                    <Route path=path!("/dead-letters/:id") view=pages::DeadLetter />
                 </Routes>
             </main>
         </Router>

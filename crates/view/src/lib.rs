@@ -2,5 +2,9 @@
 //! no I/O. Times are milliseconds since 1970; positions and sizes are in pixels of the drawing.
 
 pub mod chart;
+pub mod healing;
+pub mod histogram;
+pub mod letters;
 pub mod names;
 pub mod words;
+pub mod workers;

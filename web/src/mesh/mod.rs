@@ -1,11 +1,13 @@
 //! The mesh, as a browser reaches it: calls, the one stream of a page, and who one is.
 
+mod again;
 mod client;
 mod failure;
 mod follow;
 mod key;
 mod visibility;
 
+pub(crate) use again::Again;
 pub(crate) use client::*;
 pub(crate) use failure::{Failure, Loaded};
 pub(crate) use follow::{Link, Told, follow};

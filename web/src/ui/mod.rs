@@ -1,5 +1,6 @@
 //! The small parts that pages are made of.
 
+mod asked;
 mod badge;
 mod chart;
 mod dialog;
@@ -8,6 +9,7 @@ mod json;
 mod state;
 mod when;
 
+pub(crate) use asked::{Ask, Asked, Pick, Switch};
 pub(crate) use badge::{Badge, PhaseBadge, Tone};
 pub(crate) use chart::TimeChart;
 pub(crate) use dialog::Confirm;
