@@ -33,6 +33,9 @@ pub(crate) fn App() -> impl IntoView {
             <main id="page" tabindex="-1">
                 <Routes fallback=pages::Lost>
                     <Route path=path!("/") view=pages::Overview />
+                    <Route path=path!("/events") view=pages::Events />
+                    <Route path=path!("/docs") view=pages::Docs />
+                    <Route path=path!("/settings") view=pages::Settings />
                 </Routes>
             </main>
         </Router>

@@ -4,5 +4,7 @@
 pub mod api;
 pub mod chart;
 pub mod events;
+pub mod keys;
+pub mod limits;
 pub mod names;
 pub mod words;
