@@ -12,10 +12,7 @@ use crate::pages;
 const MENU: &[(&str, &str, &str)] = &[
     ("/", "Overview", "◉"),
     ("/healing", "Healing", "✚"),
-    ("/workflows", "Workflows", "⇶"),
-    ("/definitions", "Definitions", "❏"),
     ("/workers", "Workers", "⚙"),
-    ("/retries", "Retries", "↻"),
     ("/events", "Events", "≋"),
     ("/docs", "API", "{}"),
     ("/settings", "Settings", "☰"),
@@ -35,8 +32,9 @@ pub(crate) fn App() -> impl IntoView {
                     <Route path=path!("/") view=pages::Overview />
                     <Route path=path!("/healing") view=pages::Healing />
                     <Route path=path!("/workers") view=pages::Workers />
-//X                    <Route path=path!("/retries") view=pages::Retries />
-//X                    <Route path=path!("/dead-letters/:id") view=pages::DeadLetter />
+                    <Route path=path!("/events") view=pages::Events />
+                    <Route path=path!("/docs") view=pages::Docs />
+                    <Route path=path!("/settings") view=pages::Settings />
                 </Routes>
             </main>
         </Router>

@@ -1,15 +1,17 @@
 //! The pages, a file or folder each.
 
+mod docs;
+mod events;
 mod healing;
-//X mod letter;
 mod lost;
 mod overview;
-//X mod retries;
+mod settings;
 mod workers;
 
+pub(crate) use docs::Docs;
+pub(crate) use events::Events;
 pub(crate) use healing::Healing;
-//X pub(crate) use letter::DeadLetter;
 pub(crate) use lost::Lost;
 pub(crate) use overview::Overview;
-//X pub(crate) use retries::Retries;
+pub(crate) use settings::Settings;
 pub(crate) use workers::Workers;
