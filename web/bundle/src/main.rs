@@ -3,8 +3,8 @@
 //! wasm-bindgen puts the JavaScript around the module. The page, `index.html`, lies at the top;
 //! all else lies below `assets/` in a folder that is named after what it contains, so that a
 //! browser may keep it for ever, and the page is told where. What the program itself names, such as
-//! an image of `static/`, lies at the top as well. Beside each file lies the same compressed, `.br`,
-//! which is what the gateway takes.
+//! an image of `static/`, lies at the top as well. Beside each file lies the same one compressed,
+//! `.br`, which is what the gateway takes.
 
 mod page;
 
