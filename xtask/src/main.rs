@@ -3,10 +3,12 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a chore talks to its terminal")]
 
+mod debian;
 mod process;
 mod rig;
 mod test;
 mod tidy;
+mod web;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,6 +19,7 @@ const USAGE: &str = "cargo xtask <chore>
 
   test [--only STEP]...  every check there is, from a clean clone; `test --list` names the steps
   demo [--exit]          builds Planaria and shows it healing; --exit: does not stay up afterwards
+  web                    the dashboard, into target/web/dist, where the build of Planaria takes it
   compose-local [--exit] [--scale SERVICE=N]...
                          docker-compose.yml as local processes, shown healing
   chaos [--duration 120s] [--seed S] [--tier ci|long|false-death] [--output json]
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.split_first() {
         Some((&"test", options)) => test::run(root, options),
         Some((&"demo", options)) => demo(root, options),
+        Some((&"web", [])) => web::run(root),
         Some((&"compose-local", options)) => rig::compose_local(root, options),
         Some((&"chaos", options)) => rig::chaos(root, options),
         Some((&"tidy", [])) => tidy(root),
@@ -77,8 +81,12 @@ fn tidy(root: &Path) -> process::Outcome {
     }
 }
 
-/// The demo keeps the terminal: colours, and Ctrl-C ends it.
+/// The demo keeps the terminal: colours, and Ctrl-C ends it. Without the means for the dashboard it
+/// is shown all the same.
 fn demo(root: &Path, options: &[&str]) -> process::Outcome {
+    if let Err(problem) = web::run_if_able(root) {
+        println!("{problem}\nthe dashboard is not built; everything else runs without it");
+    }
     Program::new("cargo")
         .arguments(&["build", "--release", "-p", "planaria-cli"])
         .hand_over(root)?;

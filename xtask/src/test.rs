@@ -4,12 +4,10 @@
 //! a target of the toolchain) or fails and says what to install: no step is left out silently.
 
 mod contract;
-mod debian;
 mod mesh;
 mod runner;
 mod servers;
 mod tools;
-mod wasm;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -29,7 +27,7 @@ const STEPS: &[Step] = &[
     Step { name: "tidy", what: "the rules of the house", run: crate::tidy },
     Step { name: "format", what: "cargo fmt --check", run: format },
     Step { name: "contract", what: "buf lint", run: contract::lint },
-    Step { name: "wasm", what: "the contract builds for wasm32", run: wasm::check },
+    Step { name: "web", what: "the dashboard, built for browsers", run: crate::web::check },
     Step { name: "clippy", what: "the lints, warnings are errors", run: clippy },
     Step { name: "build", what: "the binary", run: mesh::build },
     Step { name: "tests", what: "the tests of the workspace", run: runner::tests },
@@ -115,7 +113,9 @@ fn summarise(reports: &[Report]) -> Outcome {
 }
 
 fn format(root: &Path) -> Outcome {
-    Program::new("cargo").arguments(&["fmt", "--all", "--check"]).show(root)
+    let check = || Program::new("cargo").arguments(&["fmt", "--all", "--check"]);
+    check().show(root)?;
+    check().arguments(&["--manifest-path", "web/Cargo.toml"]).show(root)
 }
 
 /// In the release profile, whose build scripts and macros the tests need as well.
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn steps_are_chosen_by_name_and_keep_their_order() {
-        assert_eq!(names(&["--only", "wasm", "--only", "tidy"]), Ok(vec!["tidy", "wasm"]));
+        assert_eq!(names(&["--only", "web", "--only", "tidy"]), Ok(vec!["tidy", "web"]));
         assert_eq!(names(&[]).map(|all| all.len()), Ok(STEPS.len()));
         assert!(names(&["--only", "nothing"]).is_err_and(|problem| problem.contains("`nothing`")));
         assert!(names(&["--only"]).is_err() && names(&["tidy"]).is_err());

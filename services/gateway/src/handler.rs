@@ -16,6 +16,7 @@ use crate::body::{Body, RequestBody};
 use crate::client::Client;
 use crate::cors::{Cors, allow};
 use crate::counters::Counters;
+use crate::dashboard::Dashboard;
 use crate::forward::forward;
 use crate::local::Local;
 use crate::refusal::Refusal;
@@ -37,6 +38,10 @@ This port speaks gRPC (HTTP/2, without TLS), gRPC-Web (HTTP/1.1 and HTTP/2) and 
 
 Put your own address for HOST:PORT. /healthz tells whether the gateway is ready.
 ";
+const WITH_DASHBOARD: &str = "Browsers find the dashboard here.\n";
+const WITHOUT_DASHBOARD: &str = "\
+This binary was built without the dashboard: `cargo xtask web` comes before `cargo build`.
+";
 
 /// What all connections share.
 #[derive(Debug)]
@@ -49,6 +54,7 @@ pub(crate) struct Gateway {
     routes: Routes,
     local: Local,
     cors: Cors,
+    dashboard: Dashboard,
     health: Health,
 }
 
@@ -59,6 +65,7 @@ impl Gateway {
         access: Access,
         (metrics, tracer): (&Metrics, Tracer),
         health: Health,
+        dashboard: Dashboard,
     ) -> Result<(Self, HealthReporter), Error> {
         let api = Api::new(Arc::clone(access.ring()), &config);
         let (local, reporter) = Local::new(api)?;
@@ -70,6 +77,7 @@ impl Gateway {
             routes: Routes::new(metrics)?,
             local,
             cors: Cors::new(&config.cors_origins),
+            dashboard,
             health,
             config,
         };
@@ -125,11 +133,7 @@ pub(crate) async fn refuse(
     Ok(match kind(&request) {
         Kind::Grpc => refused(&refusal),
         Kind::Web(form) => web::from_grpc(refused(&refusal), form),
-        Kind::Plain => {
-            let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "");
-            *response.body_mut() = Body::Full(Bytes::from(format!("{refusal}\n")));
-            response
-        }
+        Kind::Plain => text(StatusCode::SERVICE_UNAVAILABLE, format!("{refusal}\n")),
     })
 }
 
@@ -212,14 +216,16 @@ fn plain(gateway: &Gateway, request: &Request<Incoming>) -> Response<Body> {
             gateway.cors.preflight(request.headers(), response.headers_mut());
             response
         }
-        (&Method::GET | &Method::HEAD, "/") => text(StatusCode::OK, PAGE),
         (&Method::GET | &Method::HEAD, "/healthz") if gateway.health.ready() => {
             text(StatusCode::OK, "ready\n")
         }
         (&Method::GET | &Method::HEAD, "/healthz") => {
             text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
         }
-        (&Method::GET | &Method::HEAD, _) => text(StatusCode::NOT_FOUND, "not found\n"),
+        (method @ (&Method::GET | &Method::HEAD), path) => {
+            let answer = gateway.dashboard.answer(method, path, request.headers());
+            answer.unwrap_or_else(|| page(gateway, path))
+        }
         (&Method::POST, _) => {
             let why = "calls have the content type application/grpc or application/grpc-web\n";
             text(StatusCode::UNSUPPORTED_MEDIA_TYPE, why)
@@ -233,8 +239,17 @@ fn plain(gateway: &Gateway, request: &Request<Incoming>) -> Response<Body> {
     }
 }
 
-fn text(status: StatusCode, text: &'static str) -> Response<Body> {
-    let mut response = Response::new(Body::Full(Bytes::from_static(text.as_bytes())));
+/// The page for who is no browser.
+fn page(gateway: &Gateway, path: &str) -> Response<Body> {
+    let dashboard = if gateway.dashboard.is_built() { WITH_DASHBOARD } else { WITHOUT_DASHBOARD };
+    match path {
+        "/" => text(StatusCode::OK, format!("{PAGE}{dashboard}")),
+        _ => text(StatusCode::NOT_FOUND, "not found\n"),
+    }
+}
+
+fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Body::Full(text.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, TEXT);
     response

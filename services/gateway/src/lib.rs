@@ -18,6 +18,7 @@ mod client;
 mod config;
 mod cors;
 mod counters;
+mod dashboard;
 mod error;
 mod flow;
 mod forward;
@@ -37,10 +38,11 @@ mod wiring;
 
 pub use access::SCHEMA;
 pub use config::{Config, ListenerLimits, UpstreamLimits};
+pub use dashboard::Dashboard;
 pub use error::Error;
 pub use routes::PUBLIC;
 pub use server::Door;
-pub use wiring::build;
+pub use wiring::{build, build_with};
 
 /// The name of this service in settings, logs and the directory.
 pub const NAME: &str = "gateway";

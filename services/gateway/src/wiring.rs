@@ -8,16 +8,25 @@ use planaria_runtime::{Health, Metrics};
 use planaria_store::PostgresPlan;
 
 use crate::access::{Access, KeyStore, PostgresKeyStore, Ring, SqliteKeyStore};
+use crate::dashboard::Dashboard;
 use crate::handler::Gateway;
 use crate::server::Door;
 use crate::{Config, Error, NAME};
+
+/// Builds the gateway, with the dashboard that the binary has.
+///
+/// # Errors
+/// See [`build_with`].
+pub async fn build(config: Config, deps: Deps) -> Result<Door, Error> {
+    build_with(config, deps, Dashboard::built_in()).await
+}
 
 /// Opens the store and builds the gateway. It is served by [`Door::serve`] instead of the runtime's
 /// server, because it speaks HTTP/1.1 too, and must tell the end of a client from its own.
 ///
 /// # Errors
 /// The settings contradict each other, or the store cannot be opened or read.
-pub async fn build(config: Config, deps: Deps) -> Result<Door, Error> {
+pub async fn build_with(config: Config, deps: Deps, dashboard: Dashboard) -> Result<Door, Error> {
     config.validate().map_err(Error::Settings)?;
     let (metrics, health) = (Metrics::new(NAME), Health::default());
     let store = store(&config, &deps).await?;
@@ -31,8 +40,9 @@ pub async fn build(config: Config, deps: Deps) -> Result<Door, Error> {
         );
     }
     let access = Access::new(&config, &deps.secret, ring);
+    let observed = (&metrics, deps.tracer);
     let (gateway, reporter) =
-        Gateway::new(config, deps.directory, access, (&metrics, deps.tracer), health.clone())?;
+        Gateway::new(config, deps.directory, access, observed, health.clone(), dashboard)?;
     Ok(Door { metrics, health, gateway: Arc::new(gateway), reporter, stop: deps.stop })
 }
 

@@ -6,39 +6,19 @@ mod mesh;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use http::{Method, Request, StatusCode};
+use http_body_util::Full;
+use mesh::plain::send;
 use mesh::*;
 use planaria_gateway::Config;
 use planaria_proto::monitoring::v1::*;
 use prost::Message;
-use tokio::net::TcpStream;
 
 const GET_OVERVIEW: &str = "/planaria.monitoring.v1.MonitoringService/GetOverview";
 const LIST_HEALINGS: &str = "/planaria.monitoring.v1.MonitoringService/ListHealings";
 const WATCH_OVERVIEW: &str = "/planaria.monitoring.v1.MonitoringService/WatchOverview";
 const WEB: &str = "application/grpc-web+proto";
 const WEB_TEXT: &str = "application/grpc-web-text+proto";
-
-/// Sends one request over a connection of its own.
-async fn send(gateway: &str, request: Request<Full<Bytes>>) -> Response<Bytes> {
-    let address = gateway.trim_start_matches("http://");
-    let socket = TcpStream::connect(address).await.unwrap();
-    let response = if request.version() == http::Version::HTTP_2 {
-        let io = TokioIo::new(socket);
-        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
-        tokio::spawn(connection);
-        soon(sender.send_request(request)).await.unwrap()
-    } else {
-        let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await.unwrap();
-        tokio::spawn(connection);
-        soon(sender.send_request(request)).await.unwrap()
-    };
-    let (head, body) = response.into_parts();
-    Response::from_parts(head, soon(body.collect()).await.unwrap().to_bytes())
-}
 
 /// A request as a browser sends it.
 fn web(path: &str, kind: &str, body: Bytes) -> Request<Full<Bytes>> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use planaria_test_servers::{Postgres, Redis, find_postgres, find_redis, postgres, redis};
 
-use super::debian;
+use crate::debian;
 use crate::process::{Outcome, Program};
 
 /// Name the servers to the tests.

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{debian, servers};
+use super::servers;
+use crate::debian;
 use crate::process::{Outcome, Program};
 
 /// What comes with the toolchain: how it is asked whether it is there, and its component.

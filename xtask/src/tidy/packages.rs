@@ -21,6 +21,8 @@ const INSIDE: &[(&str, &[&str])] = &[
     ("crates/dsl", &["planaria-kernel"]),
     ("crates/store", &["planaria-test-servers"]),
     ("crates/test-servers", &[]),
+    // `cargo xtask web` looks at what the dashboard depends on, and no further.
+    ("crates/view", &["planaria-proto"]),
 ];
 
 const MAP: &str = "docs/ARCHITECTURE.md";

@@ -3,6 +3,7 @@
 
 pub(crate) mod hostile;
 pub(crate) mod keys;
+pub(crate) mod plain;
 pub(crate) mod record;
 
 use std::net::SocketAddr;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use planaria_gateway::Config;
+use planaria_gateway::{Config, Dashboard, Door};
 use planaria_proto::failure_detector::v1::failure_detector_service_server::{
     FailureDetectorService, FailureDetectorServiceServer,
 };
@@ -128,14 +129,31 @@ pub(crate) async fn gateway(
     gateway
 }
 
+/// A gateway with a dashboard of these files, and nothing behind it.
+pub(crate) async fn gateway_showing(
+    files: &[(&'static str, &'static [u8])],
+) -> Running<Result<(), planaria_gateway::Error>> {
+    let (stop, folder) = (CancellationToken::new(), tempfile::tempdir().unwrap());
+    let deps = Deps::new(Directory::new(ClientLimits::default()), folder.path(), stop.clone());
+    let dashboard = Dashboard::new(files);
+    let door = planaria_gateway::build_with(keys::guarded(), deps, dashboard).await.unwrap();
+    let mut gateway = open(door, stop).await;
+    gateway.folder = Some(folder);
+    gateway
+}
+
 /// A gateway over what it is given.
 pub(crate) async fn gateway_with(
     config: Config,
     deps: Deps,
 ) -> Running<Result<(), planaria_gateway::Error>> {
+    let stop = deps.stop.clone();
+    open(planaria_gateway::build(config, deps).await.unwrap(), stop).await
+}
+
+async fn open(door: Door, stop: CancellationToken) -> Running<Result<(), planaria_gateway::Error>> {
     let listener = listen().await;
-    let (address, stop) = (listener.local_addr().unwrap(), deps.stop.clone());
-    let door = planaria_gateway::build(config, deps).await.unwrap();
+    let address = listener.local_addr().unwrap();
     let task = tokio::spawn(door.serve(listener, None));
     Running { address, stop, task, folder: None }
 }
