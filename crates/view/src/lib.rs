@@ -2,5 +2,9 @@
 //! no I/O. Times are milliseconds since 1970; positions and sizes are in pixels of the drawing.
 
 pub mod chart;
+pub mod document;
+pub mod gantt;
+pub mod graph;
 pub mod names;
+pub mod story;
 pub mod words;
