@@ -18,9 +18,9 @@ use super::key::ShowKey;
 pub(crate) type Channel = InterceptedService<Client, ShowKey>;
 
 /// A history of 50 000 events in one answer is larger than tonic's 4 MiB.
-const ANSWER_BYTES_MAX: usize = 64 << 20;
+pub(super) const ANSWER_BYTES_MAX: usize = 64 << 20;
 
-fn gateway() -> Client {
+pub(super) fn gateway() -> Client {
     Client::new(window().location().origin().unwrap_or_default())
 }
 

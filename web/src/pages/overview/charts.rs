@@ -37,8 +37,8 @@ pub(super) fn Charts() -> impl IntoView {
     });
     let series = RwSignal::new(Loaded::<Vec<Series>>::Loading);
     let until = RwSignal::new(now_ms());
-    // A step is added when its time has come; the one under way is told by the numbers above.
-    let minute = Memo::new(move |_| Clock::now() / (10 * 1000));
+    // Nothing changes between two steps but the one under way, which the numbers above tell.
+    let minute = Memo::new(move |_| Clock::now() / MINUTE_MS);
     Effect::new(move || {
         minute.track();
         let (_, seconds, step) = window.get();

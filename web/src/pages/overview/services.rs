@@ -15,7 +15,7 @@ pub(super) fn Services(services: Memo<Vec<ServiceHealth>>) -> impl IntoView {
                 <li>
                     <span class="mono">{replica.address}</span>
                     <Badge tone=tone text=word />
-                    <span class="faint"><When at=replica.since /></span>
+                    <span class="faint since"><When at=replica.since /></span>
                     {(!replica.detail.is_empty()).then(|| view! {
                         <span class="detail">{replica.detail}</span>
                     })}
