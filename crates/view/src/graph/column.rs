@@ -85,7 +85,7 @@ pub(super) fn column(tasks: &[Task]) -> Block {
     let mut tops = Vec::new();
     let mut widths = Vec::new();
     let mut jumps = Vec::new();
-    let mut straight = Vec::new();
+    let mut straight: Vec<Option<String>> = Vec::new();
     for (index, task) in tasks.iter().enumerate() {
         let mut block = inside::block(task);
         let ways = Ways::of(task);

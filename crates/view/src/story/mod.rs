@@ -68,6 +68,10 @@ impl Story {
         let mut all = Self::default();
         for event in events {
             all.take(event);
+            if reruns(event) {
+                let left = all.runs.iter_mut().filter(|run| story.run(run.frame).is_none());
+                left.for_each(|run| run.end(State::Abandoned, all.last_ms));
+            }
         }
         story.remember(all);
         story
@@ -131,7 +135,8 @@ impl Story {
     }
 
     fn run_mut(&mut self, frame: u32) -> Option<&mut Run> {
-        self.runs.get_mut(*self.by_frame.get(&frame)?)
+        let run = self.runs.get_mut(*self.by_frame.get(&frame)?)?;
+        (!run.left_behind).then_some(run)
     }
 
     fn runs_on(&mut self, frame: u32, execution: &Execution) {
@@ -151,14 +156,14 @@ impl Story {
                 Some(ours) => {
                     for attempt in run.attempts {
                         if attempt.outcome != Outcome::Running {
-                            *ours.attempt(attempt.number) = attempt;
+                            let number = attempt.number;
+                            *ours.attempt(number) = attempt;
                         }
                     }
                 }
                 None if run.frame == 0 => {}
                 None => {
                     run.left_behind = true;
-                    run.end(State::Abandoned, self.last_ms);
                     self.by_frame.insert(run.frame, self.runs.len());
                     self.runs.push(run);
                 }
