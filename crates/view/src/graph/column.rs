@@ -13,8 +13,8 @@ const LANE: f64 = 18.0;
 /// Between a task and what is beside it.
 const BESIDE: f64 = 16.0;
 /// Where edges meet a task's side, from its upper edge.
-const INTO: f64 = 33.0;
-const OUT_OF: f64 = 48.0;
+const INTO: f64 = 38.0;
+const OUT_OF: f64 = 56.0;
 const PILL: f64 = 15.0;
 /// Letters of a label.
 const LABEL_MAX: usize = 24;

@@ -25,7 +25,7 @@ pub(super) fn block(task: &Task) -> Block {
     let gaps = parts.len().saturating_sub(1) as f64 * BETWEEN;
     let content: f64 = parts.iter().map(Block::width).sum::<f64>() + gaps;
     let width = (content + 2.0 * PADDING).max(BOX_WIDTH_MIN);
-    let top = NODE_HEIGHT + GAP * 0.6;
+    let top = NODE_HEIGHT + GAP * 0.9;
     let tallest = parts.iter().map(|part| part.height).fold(0.0, f64::max);
     let height = top + tallest + PADDING;
     let mut graph = Graph { nodes: vec![node(task, true, (width, height))], ..Graph::default() };

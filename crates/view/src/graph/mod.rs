@@ -13,7 +13,7 @@ use block::Block;
 /// Width of a task.
 pub const NODE_WIDTH: f64 = 220.0;
 /// Height of a task, and of a box's head.
-pub const NODE_HEIGHT: f64 = 64.0;
+pub const NODE_HEIGHT: f64 = 78.0;
 /// Around the drawing.
 const MARGIN: f64 = 24.0;
 /// Radius of the start's and the end's dot.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use planaria_proto::types::v1::Phase;
 
 use super::{State, Story};
-use crate::document::{Kind, Task};
+use crate::document::Kind;
 use crate::names;
 
 /// How a task of the document is.
@@ -62,8 +62,8 @@ impl Story {
 impl TaskState {
     /// With what the document knows of the task.
     #[must_use]
-    pub fn told(mut self, task: &Task) -> Self {
-        if self.state == State::Open && self.word == "under way" && task.kind == Kind::Listen {
+    pub fn told(mut self, kind: Kind) -> Self {
+        if self.state == State::Open && self.word == "under way" && kind == Kind::Listen {
             self.word = "listening".to_owned();
         }
         self

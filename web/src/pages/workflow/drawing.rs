@@ -141,8 +141,8 @@ fn Canvas(
                     on:click=move |_| { measure(); camera.zoom(1.25, None) }>"+"</button>
                 <button type="button" aria-label="Farther" title="Farther (-)"
                     on:click=move |_| { measure(); camera.zoom(0.8, None) }>"−"</button>
-                <button type="button" aria-label="Fit all" title="Fit all (0)"
-                    on:click=move |_| { measure(); camera.fit(size) }>"⛶"</button>
+                <button type="button" title="Fit all (0)"
+                    on:click=move |_| { measure(); camera.fit(size) }>"Fit"</button>
             </div>
         </div>
         <p class="faint hint">

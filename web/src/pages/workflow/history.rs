@@ -86,7 +86,7 @@ pub(super) fn History(flow: Flow, task: Memo<String>) -> impl IntoView {
             {nothing}
             <div class="history" class:with-event=move || chosen.get().is_some()>
                 <Rows label="The events" count=count height=ROW seen=seen render=render />
-                {move || chosen.get().and_then(|seq| flow.event(seq)).map(|event| {
+                {move || chosen.get().filter(|_| flow.read.get()).and_then(|seq| flow.event(seq)).map(|event| {
                     let body = payload(&event).to_string().into_bytes();
                     let (seq, at) = (event.seq, event.at);
                     let title = flow.lines(|lines| {

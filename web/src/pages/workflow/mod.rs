@@ -171,7 +171,7 @@ fn Tabs(flow: Flow) -> impl IntoView {
         shown.then(|| task.get()).filter(|task| !task.is_empty())
     });
     view! {
-        <div class="segments tabs" role="tablist" aria-label="Views of the workflow"
+        <div class="segments flow-tabs" role="tablist" aria-label="Views of the workflow"
             on:keydown=step>
             {buttons.into_iter().collect_view()}
         </div>

@@ -35,13 +35,13 @@ fn sign(kind: Kind) -> &'static str {
         Kind::Do => "≡",
         Kind::Emit => "↗",
         Kind::For => "⟳",
-        Kind::Fork => "⑂",
+        Kind::Fork => "∥",
         Kind::Listen => "↘",
         Kind::Raise => "!",
         Kind::Run => "»",
         Kind::Set => "=",
         Kind::Switch => "◇",
-        Kind::Try => "⛨",
+        Kind::Try => "↺",
         Kind::Wait => "◷",
     }
 }
@@ -67,7 +67,9 @@ pub(super) fn NodeView(
     let reference = StoredValue::new(node.reference.clone());
     let state = Memo::new({
         let reference = node.reference.clone();
-        move |_| states.with(|states| states.get(&reference).cloned())
+        move |_| states.with(|states| {
+            states.get(&reference).map(|state| state.clone().told(node.kind))
+        })
     });
     let is = move |signal: &str| reference.with_value(|it| it == signal);
     let chosen = Memo::new(move |_| task.with(|task| is(task)));
@@ -80,17 +82,12 @@ pub(super) fn NodeView(
         (false, true) => format!("{kind}, if · {}", node.detail),
     };
     let told = move || state.get().map_or_else(|| "not entered".to_owned(), |state| {
-        let mut told = format!("{} {}", state.state.symbol(), state.word);
-        if let Some(remark) = &state.remark {
-            told += &format!(" · {remark}");
-        }
-        if state.runs > 1 {
-            told += &format!(" · run {}", state.runs);
-        }
-        told
+        let runs = if state.runs > 1 { format!(" · run {}", state.runs) } else { String::new() };
+        format!("{} {}{runs}", state.state.symbol(), state.word)
     });
+    let remark = move || state.get().and_then(|state| state.remark).unwrap_or_default();
     let label = { let (name, what) = (node.name.clone(), what.clone()); move || {
-        format!("{name}, {what}: {}", told())
+        format!("{name}, {what}: {} {}", told(), remark())
     }};
     let class = move || {
         let state = state.get();
@@ -137,6 +134,7 @@ pub(super) fn NodeView(
             <text class="name" x="16" y="22">{name}</text>
             <text class="detail" x="16" y="38">{detail}</text>
             <text class="state" x="16" y="54">{move || shortened(&told(), state_most)}</text>
+            <text class="remark" x="16" y="70">{move || shortened(&remark(), state_most)}</text>
             <text class="sign" x=right y="23" text-anchor="middle">{sign(node.kind)}</text>
         </g>
     }

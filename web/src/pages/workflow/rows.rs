@@ -51,7 +51,7 @@ pub(super) fn Rows(
         (first, (first + seen).min(count))
     });
     view! {
-        <div class="rows" node_ref=window tabindex="0" role="region" aria-label=label
+        <div class="flow-rows" node_ref=window tabindex="0" role="region" aria-label=label
             on:scroll=move |_| measure()>
             <div class="all" style:height=move || format!("{}px", count.get() as f64 * height)>
                 <div class="part"

@@ -74,7 +74,7 @@ fn Text(
     view! {
         <p class="faint" role="status">{told}</p>
         <div class="scroll" tabindex="0" role="region" aria-label="The definition's text">
-            <ol class="source">{lines.collect_view()}</ol>
+            <ol class="flow-source">{lines.collect_view()}</ol>
         </div>
     }
 }
