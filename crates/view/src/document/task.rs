@@ -199,12 +199,14 @@ fn detail(kind: Kind, subject: &Tree, task: &Tree) -> String {
     let text = |tree: Option<&Tree>| tree.and_then(Tree::text).unwrap_or_default().to_owned();
     match kind {
         Kind::Call => call(subject, task),
-        Kind::Wait => match subject.text() {
-            Some(text) => text.to_owned(),
-            None => joined(subject.members().iter().map(|(unit, _, count)| {
-                format!("{} {unit}", count.text().unwrap_or_default())
-            })),
-        },
+        Kind::Wait => {
+            match subject.text() {
+                Some(text) => text.to_owned(),
+                None => joined(subject.members().iter().map(|(unit, _, count)| {
+                    format!("{} {unit}", count.text().unwrap_or_default())
+                })),
+            }
+        }
         Kind::Set => joined(subject.members().iter().map(|(key, _, _)| key.clone())),
         Kind::For => {
             let each = subject.get("each").and_then(Tree::text).unwrap_or("item");
@@ -229,9 +231,12 @@ fn detail(kind: Kind, subject: &Tree, task: &Tree) -> String {
             event_types(subject, &mut types);
             joined(types.into_iter())
         }
-        Kind::Switch => joined(subject.items().iter().filter_map(|item| {
-            item.members().first().map(|(name, _, _)| name.clone())
-        })),
+        Kind::Switch => joined(
+            subject
+                .items()
+                .iter()
+                .filter_map(|item| item.members().first().map(|(name, _, _)| name.clone())),
+        ),
         Kind::Do | Kind::Run => String::new(),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::block::Block;
-use super::{Edge, Graph, NODE_WIDTH, Pill, inside, text_width};
+use super::{Edge, NODE_WIDTH, Pill, inside, text_width};
 use crate::document::{Kind, Task, Then};
 
 /// Between two tasks.
@@ -101,10 +101,10 @@ pub(super) fn column(tasks: &[Task]) -> Block {
                 jumps.push(Jump { from: index, to, label });
             }
         }
-        if let Some(before) = index.checked_sub(1).and_then(|index| tasks.get(index)) {
-            if let Some(Some(label)) = straight.last() {
-                column.graph.edges.push(down(before, task, column.height, top, label));
-            }
+        if let Some(before) = index.checked_sub(1).and_then(|index| tasks.get(index))
+            && let Some(Some(label)) = straight.last()
+        {
+            column.graph.edges.push(down(before, task, column.height, top, label));
         }
         straight.push(next.map(|label| shortened(&label)));
         tops.push(top);
@@ -183,7 +183,9 @@ fn lanes(column: &mut Block, tasks: &[Task], jumps: &[Jump], at: (&[f64], &[f64]
                 None => taken.push(vec![span]),
             }
             let x = side * (first + lane as f64 * LANE);
-            let (Some(&y), Some(&until)) = (tops.get(jump.from), tops.get(jump.to)) else { continue };
+            let (Some(&y), Some(&until)) = (tops.get(jump.from), tops.get(jump.to)) else {
+                continue;
+            };
             let (Some(&half), Some(&to_half)) = (widths.get(jump.from), widths.get(jump.to)) else {
                 continue;
             };
@@ -209,12 +211,5 @@ fn lanes(column: &mut Block, tasks: &[Task], jumps: &[Jump], at: (&[f64], &[f64]
         } else {
             column.left = reach;
         }
-    }
-}
-
-/// An empty drawing is nothing to go around.
-impl Graph {
-    pub(super) fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
     }
 }

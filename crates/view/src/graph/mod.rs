@@ -64,7 +64,7 @@ pub struct Zone {
 pub struct Edge {
     /// Its corners.
     pub points: Vec<(f64, f64)>,
-    /// Words beside it, with their place and whether they end there.
+    /// Words beside it, with the place where they begin.
     pub label: Option<(String, f64, f64)>,
     /// Task that it leaves, or nothing.
     pub from: String,
@@ -196,6 +196,10 @@ impl Graph {
         let others = self.nodes.iter().filter(|node| node.reference != reference);
         let near = others.filter_map(|node| Some((far(&node)?, node)));
         near.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, node)| node)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
     }
 
     fn shift(&mut self, dx: f64, dy: f64) {

@@ -49,7 +49,13 @@ fn check(graph: &Graph) {
             let others = graph.nodes.iter().filter(|node| !node.is_box);
             let others = others.filter(|node| ![&edge.from, &edge.to].contains(&&node.reference));
             for node in others {
-                assert!(apart(rectangle(node), line), "{} to {} crosses {}", edge.from, edge.to, node.reference);
+                assert!(
+                    apart(rectangle(node), line),
+                    "{} to {} crosses {}",
+                    edge.from,
+                    edge.to,
+                    node.reference
+                );
             }
         }
     }
@@ -98,7 +104,10 @@ fn a_switch_leads_where_its_cases_say() {
     let told = [("/do/1/approve", "yes"), ("/do/3/wait", "later"), ("/do/2/refuse", "otherwise")];
     assert_eq!(ways.len(), 3);
     assert!(told.iter().all(|way| ways.contains(way)), "{ways:?}");
-    assert_eq!(graph.pills.iter().map(|pill| &*pill.text).collect::<Vec<_>>(), ["stop: end", "end"]);
+    assert_eq!(
+        graph.pills.iter().map(|pill| &*pill.text).collect::<Vec<_>>(),
+        ["stop: end", "end"]
+    );
     // Nothing falls through from approve to refuse, and the last one goes back.
     assert!(!graph.edges.iter().any(|edge| edge.from == "/do/1/approve" && !edge.to.is_empty()));
     assert!(graph.edges.iter().any(|edge| edge.from == "/do/3/wait" && edge.to == "/do/0/choose"));
@@ -135,41 +144,45 @@ fn then() -> impl Strategy<Value = Then> {
 
 fn task() -> impl Strategy<Value = Task> {
     let cases = proptest::collection::vec((then(), any::<bool>()), 0..4);
-    let leaf = (kind(), then(), cases, any::<bool>()).prop_map(|(kind, then, cases, conditional)| {
-        let switch = !cases.is_empty();
-        Task {
-            reference: String::new(),
-            name: String::new(),
-            kind: if switch { Kind::Switch } else { kind },
-            detail: String::new(),
-            lines: (1, 1),
-            conditional,
-            then,
-            catch_then: Then::Continue,
-            cases: cases
-                .into_iter()
-                .map(|(then, conditional)| Case { name: "a case".into(), conditional, then })
-                .collect(),
-            parts: Vec::new(),
-        }
-    });
+    let leaf =
+        (kind(), then(), cases, any::<bool>()).prop_map(|(kind, then, cases, conditional)| {
+            let switch = !cases.is_empty();
+            Task {
+                reference: String::new(),
+                name: String::new(),
+                kind: if switch { Kind::Switch } else { kind },
+                detail: String::new(),
+                lines: (1, 1),
+                conditional,
+                then,
+                catch_then: Then::Continue,
+                cases: cases
+                    .into_iter()
+                    .map(|(then, conditional)| Case { name: "a case".into(), conditional, then })
+                    .collect(),
+                parts: Vec::new(),
+            }
+        });
     leaf.prop_recursive(3, 40, 4, |inner| {
         let list = proptest::collection::vec(inner.clone(), 1..5);
-        let box_kind = prop_oneof![Just(Kind::Do), Just(Kind::For), Just(Kind::Fork), Just(Kind::Try)];
-        (inner, box_kind, proptest::collection::vec(list, 1..4)).prop_map(|(mut task, kind, parts)| {
-            (task.kind, task.cases) = (kind, Vec::new());
-            let label = |index| match (kind, index) {
-                (Kind::Try, 0) => "try",
-                (Kind::Try, _) => "catch",
-                _ => "",
-            };
-            task.parts = parts
-                .into_iter()
-                .enumerate()
-                .map(|(index, tasks)| Part { label: label(index), tasks })
-                .collect();
-            task
-        })
+        let box_kind =
+            prop_oneof![Just(Kind::Do), Just(Kind::For), Just(Kind::Fork), Just(Kind::Try)];
+        (inner, box_kind, proptest::collection::vec(list, 1..4)).prop_map(
+            |(mut task, kind, parts)| {
+                (task.kind, task.cases) = (kind, Vec::new());
+                let label = |index| match (kind, index) {
+                    (Kind::Try, 0) => "try",
+                    (Kind::Try, _) => "catch",
+                    _ => "",
+                };
+                task.parts = parts
+                    .into_iter()
+                    .enumerate()
+                    .map(|(index, tasks)| Part { label: label(index), tasks })
+                    .collect();
+                task
+            },
+        )
     })
 }
 

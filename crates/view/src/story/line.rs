@@ -155,8 +155,12 @@ pub fn payload(event: &HistoryEvent) -> Value {
         }),
         Event::TaskStarted(it) => {
             let (arguments, until, items) = match &it.detail {
-                Some(Detail::Call(call)) => (call.arguments.as_ref().map(|it| data(it)), None, None),
-                Some(Detail::Wait(wait)) => (None, wait.until.as_ref().map(millis), None),
+                Some(Detail::Call(call)) => {
+                    (call.arguments.as_ref().map(|it| data(it)), None, None)
+                }
+                Some(Detail::Wait(wait)) => {
+                    (None, wait.until.as_ref().map(ToString::to_string), None)
+                }
                 Some(Detail::Loop(it)) => {
                     (None, None, Some(it.items.iter().map(|item| data(item)).collect::<Vec<_>>()))
                 }
@@ -165,8 +169,8 @@ pub fn payload(event: &HistoryEvent) -> Value {
             json!({
                 "task": it.task, "frame": it.frame, "parent": it.parent,
                 "iteration": it.iteration, "input": it.input.as_ref().map(|input| data(input)),
-                "arguments": arguments, "untilMs": until, "items": items,
-                "timeoutAtMs": it.timeout_at.as_ref().map(millis),
+                "arguments": arguments, "until": until, "items": items,
+                "timeoutAt": it.timeout_at.as_ref().map(ToString::to_string),
             })
         }
         Event::TaskCompleted(it) => json!({
@@ -180,19 +184,19 @@ pub fn payload(event: &HistoryEvent) -> Value {
         Event::AttemptFailed(it) => json!({
             "frame": it.frame, "execution": execution(it.execution.as_ref()),
             "error": error(it.error.as_ref()), "failure": it.failure,
-            "retryable": it.retryable, "latestStartMs": it.latest_start.as_ref().map(millis),
+            "retryable": it.retryable, "latestStart": it.latest_start.as_ref().map(ToString::to_string),
         }),
         Event::AttemptLost(it) => {
             let signal = Signal::try_from(it.signal).unwrap_or_default();
             json!({
                 "frame": it.frame, "execution": execution(it.execution.as_ref()),
                 "signal": names::signal(signal), "detail": it.detail, "losses": it.losses,
-                "signalAtMs": it.signal_at.as_ref().map(millis), "progress": it.progress,
+                "signalAt": it.signal_at.as_ref().map(ToString::to_string), "progress": it.progress,
             })
         }
         Event::ErrorCaught(it) => json!({
             "frame": it.frame, "error": error(it.error.as_ref()),
-            "retryAtMs": it.retry_at.as_ref().map(millis),
+            "retryAt": it.retry_at.as_ref().map(ToString::to_string),
         }),
         Event::RetryStarted(it) => json!({ "frame": it.frame }),
         Event::EventEmitted(it) => json!({ "frame": it.frame, "event": data(&it.event) }),
@@ -229,7 +233,7 @@ fn execution(execution: Option<&Execution>) -> Value {
         filled(json!({
             "attempt": it.attempt, "worker": it.worker_id, "session": it.session_id,
             "function": it.function, "destination": it.destination, "failures": it.failures,
-            "startedAtMs": it.started_at.as_ref().map(millis),
+            "startedAt": it.started_at.as_ref().map(ToString::to_string),
         }))
     })
 }

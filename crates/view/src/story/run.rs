@@ -111,10 +111,7 @@ impl State {
     /// Whether nothing more comes of it.
     #[must_use]
     pub fn is_over(self) -> bool {
-        !matches!(
-            self,
-            Self::Open | Self::Queued | Self::Running | Self::Healing | Self::Retrying
-        )
+        !matches!(self, Self::Open | Self::Queued | Self::Running | Self::Healing | Self::Retrying)
     }
 }
 
@@ -199,24 +196,19 @@ impl Run {
     /// Worth a word beside the state: attempts, losses, retries.
     #[must_use]
     pub fn remark(&self) -> Option<String> {
-        let lost = self.attempts.iter().rev().find_map(|attempt| match attempt.outcome {
-            Outcome::Lost { .. } => Some(attempt),
-            _ => None,
-        });
+        let is_lost = |attempt: &&Attempt| matches!(attempt.outcome, Outcome::Lost { .. });
+        let lost = self.attempts.iter().rev().find(is_lost);
         let last = self.attempts.last()?;
-        match (lost, last.number) {
-            (Some(lost), number) if number > lost.number => {
+        let number = last.number;
+        match (lost, self.failures) {
+            (Some(lost), _) if number > lost.number => {
                 Some(format!("attempt {number}, {} lost", lost.worker))
             }
             (Some(lost), _) => Some(format!("{} lost", lost.worker)),
-            (None, 1) if self.failures == 0 => None,
-            (None, number) if self.failures > 0 => {
-                let times = if self.failures == 1 { "once" } else { "" };
-                let count = format!("{} times", self.failures);
-                let told = if times.is_empty() { &*count } else { times };
-                Some(format!("attempt {number}, failed {told}"))
-            }
-            (None, number) => Some(format!("attempt {number}")),
+            (None, 0) if number == 1 => None,
+            (None, 0) => Some(format!("attempt {number}")),
+            (None, 1) => Some(format!("attempt {number}, failed once")),
+            (None, failures) => Some(format!("attempt {number}, failed {failures} times")),
         }
     }
 }

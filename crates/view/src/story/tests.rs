@@ -31,7 +31,13 @@ fn begun() -> Event {
 fn started(frame: u32, task: &str, parent: u32) -> Event {
     let call = !crate::document::is_body(task);
     let detail = call.then(|| Detail::Call(Call::default()));
-    Event::TaskStarted(TaskStarted { frame, task: task.into(), parent, detail, ..Default::default() })
+    Event::TaskStarted(TaskStarted {
+        frame,
+        task: task.into(),
+        parent,
+        detail,
+        ..Default::default()
+    })
 }
 
 fn by(attempt: u32, worker: &str, from: i64) -> Option<Execution> {
@@ -73,7 +79,8 @@ fn a_loss_is_told_with_its_healing() {
     assert_eq!(story.phase, Phase::Completed);
     let rows = rows(&story);
     assert_eq!(rows.len(), 1);
-    let looks: Vec<_> = rows[0].bars.iter().map(|bar| (bar.look, bar.from_ms, bar.until_ms)).collect();
+    let looks: Vec<_> =
+        rows[0].bars.iter().map(|bar| (bar.look, bar.from_ms, bar.until_ms)).collect();
     assert_eq!(
         looks,
         [
@@ -82,10 +89,7 @@ fn a_loss_is_told_with_its_healing() {
             (Look::Completed, 2065, Some(4000)),
         ]
     );
-    assert_eq!(
-        rows[0].words,
-        ["worker-1 lost (stream lost), runs again on worker-2 after 165 ms"]
-    );
+    assert_eq!(rows[0].words, ["worker-1 lost (stream lost), runs again on worker-2 after 165 ms"]);
     assert_eq!(window(&story, Some(9000)), (1000, 4000));
     let states = story.states();
     assert_eq!(states["/do/0/charge"].remark.as_deref(), Some("attempt 2, worker-1 lost"));
@@ -137,9 +141,8 @@ fn a_caught_error_ends_what_was_tried() {
             ..Default::default()
         })
     };
-    let caught = |retry_at| {
-        Event::ErrorCaught(ErrorCaught { frame: 2, retry_at, ..Default::default() })
-    };
+    let caught =
+        |retry_at| Event::ErrorCaught(ErrorCaught { frame: 2, retry_at, ..Default::default() });
     let events = history(vec![
         (1000, begun()),
         (1000, started(1, "/do", 0)),
@@ -153,9 +156,7 @@ fn a_caught_error_ends_what_was_tried() {
         (1300, started(5, "/do/0/pay/try", 2)),
         (1300, started(6, "/do/0/pay/try/0/charge", 5)),
     ]);
-    let of = |count: usize, frame| {
-        Story::fold(&events[..count]).run(frame).map(|run| run.state)
-    };
+    let of = |count: usize, frame| Story::fold(&events[..count]).run(frame).map(|run| run.state);
     assert_eq!(of(6, 4), Some(State::Retrying));
     assert_eq!((of(8, 4), of(8, 3)), (Some(State::Faulted), Some(State::Abandoned)));
     assert_eq!((of(8, 2), of(9, 2)), (Some(State::Retrying), Some(State::Open)));
@@ -172,7 +173,13 @@ fn a_retry_goes_on_from_the_fault() {
         (1000, started(1, "/do", 0)),
         (1000, started(2, "/do/0/charge", 1)),
         (1100, Event::TaskFaulted(TaskFaulted { frame: 2, error: None })),
-        (1100, Event::WorkflowFaulted(WorkflowFaulted { task: "/do/0/charge".into(), ..Default::default() })),
+        (
+            1100,
+            Event::WorkflowFaulted(WorkflowFaulted {
+                task: "/do/0/charge".into(),
+                ..Default::default()
+            }),
+        ),
     ];
     let story = Story::fold(&history(facts.clone()));
     assert_eq!((story.phase, story.states()["/do/0/charge"].attention), (Phase::Faulted, true));
@@ -187,10 +194,7 @@ fn a_retry_goes_on_from_the_fault() {
 fn a_rerun_leaves_runs_behind() {
     let mut events = crash();
     let rerun = WorkflowRerun { from_seq: 3, task: "/do/0/charge".into(), ..Default::default() };
-    let more = vec![
-        (5000, Event::WorkflowRerun(rerun)),
-        (5000, started(3, "/do/0/charge", 1)),
-    ];
+    let more = vec![(5000, Event::WorkflowRerun(rerun)), (5000, started(3, "/do/0/charge", 1))];
     let before = events.clone();
     for (index, mut event) in history(more).into_iter().enumerate() {
         event.seq = 8 + index as u64;
@@ -215,11 +219,15 @@ fn lines_name_their_tasks() {
     let story = Story::fold(&events);
     let lines: Vec<_> = events.iter().filter_map(|event| Line::of(event, &story)).collect();
     assert_eq!((&*lines[2].task, &*lines[2].text), ("/do/0/charge", "started"));
-    assert_eq!((lines[3].class, lines[3].bad, &*lines[3].task), (Class::Attempt, true, "/do/0/charge"));
+    assert_eq!(
+        (lines[3].class, lines[3].bad, &*lines[3].task),
+        (Class::Attempt, true, "/do/0/charge")
+    );
     assert!(lines[3].has("worker-1") && lines[3].has("charge") && !lines[3].has("worker-9"));
     let payload = payload(&events[3]);
     assert_eq!(payload["execution"]["worker"], "worker-1");
     assert_eq!(payload["signal"], "stream lost");
+    assert_eq!(payload["signalAt"], "1970-01-01T00:00:01.900Z");
     assert!(payload.get("detail").is_none());
 }
 
@@ -231,9 +239,7 @@ fn fact() -> impl Strategy<Value = Event> {
         }),
         frame.clone().prop_map(|frame| completed(frame, by(1, "w", 0))),
         (frame.clone(), 1u32..4).prop_map(|(frame, attempt)| lost(frame, attempt, "w", 0, 0)),
-        frame.clone().prop_map(|frame| {
-            Event::TaskFaulted(TaskFaulted { frame, error: None })
-        }),
+        frame.clone().prop_map(|frame| { Event::TaskFaulted(TaskFaulted { frame, error: None }) }),
         frame.prop_map(|frame| Event::ErrorCaught(ErrorCaught { frame, ..Default::default() })),
         Just(Event::WorkflowRetried(WorkflowRetried::default())),
         Just(Event::WorkflowFaulted(WorkflowFaulted::default())),

@@ -46,6 +46,15 @@ impl Camera {
         self.size.set(size);
     }
 
+    /// The window has another size: what was in its middle stays there.
+    pub(super) fn recenter(&self, size: (f64, f64)) {
+        let (wide, high) = self.size.get_untracked();
+        if (wide, high) != size {
+            self.shift((size.0 - wide) / 2.0, (size.1 - high) / 2.0);
+            self.resize(size);
+        }
+    }
+
     pub(super) fn transform(&self) -> String {
         let View { x, y, scale } = self.view.get();
         format!("translate({x:.2} {y:.2}) scale({scale:.4})")

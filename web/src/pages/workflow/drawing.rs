@@ -76,6 +76,22 @@ fn Canvas(
             }
         }
     });
+    // The window is narrower while a task is shown beside it, or when the browser's is.
+    let resized = move || {
+        if let Some(window) = window.try_get_untracked().flatten() {
+            let area = window.get_bounding_client_rect();
+            camera.recenter((area.width(), area.height()));
+            task.with_untracked(|task| reveal(task));
+        }
+    };
+    Effect::new(move |first: Option<()>| {
+        task.track();
+        if first.is_some() {
+            request_animation_frame(resized);
+        }
+    });
+    let listening = window_event_listener(leptos::ev::resize, move |_| resized());
+    on_cleanup(move || listening.remove());
     let move_to = Callback::new(move |(from, direction): (String, (i32, i32))| {
         let next = graph.with_value(|graph| {
             graph.beside(&from, direction).map(|node| node.reference.clone())

@@ -29,8 +29,13 @@ pub(super) fn TaskPanel(flow: Flow, task: String, select: Callback<String>) -> i
         Loaded::Ready(plan) => reference.with_value(|reference| {
             let task = plan.drawn.as_ref().ok()?.0.find(reference)?;
             let (from, to) = task.lines;
-            let detail = if task.detail.is_empty() { String::new() } else { format!(" · {}", task.detail) };
-            Some(format!("{}{detail} · lines {from} to {to}", task.kind.name()))
+            let mut told = vec![task.kind.name().to_owned(), task.detail.clone()];
+            told.push(match from == to {
+                true => format!("line {from}"),
+                false => format!("lines {from} to {to}"),
+            });
+            told.retain(|part| !part.is_empty());
+            Some(told.join(" · "))
         }),
         _ => None,
     });
@@ -157,7 +162,7 @@ fn Attempts(attempts: Vec<Attempt>) -> impl IntoView {
             <tr>
                 <th scope="row">{attempt.number}</th>
                 <td><a href="/workers">{attempt.worker}</a></td>
-                <td class=format!("outcome {class}")>{symbol}{how}</td>
+                <td class=format!("attempt-outcome {class}")>{symbol}{how}</td>
                 <td class="number">{lasts.unwrap_or_else(|| "–".to_owned())}</td>
             </tr>
         }

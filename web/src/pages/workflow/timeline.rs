@@ -134,7 +134,7 @@ fn BarView(bar: Bar, window: Memo<(i64, i64)>) -> impl IntoView {
         <span class=format!("bar {}", bar.look.name()) style:left=left style:width=width
             title=bar.words.clone()>
             <span class="hidden">{bar.words.clone()}</span>
-            <span aria-hidden="true">{bar.label}</span>
+            <span class="label" aria-hidden="true">{bar.label}</span>
         </span>
     }
 }
