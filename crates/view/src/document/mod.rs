@@ -107,7 +107,9 @@ do:
       switch:
         - yes: { when: '${ .x }', then: good }
         - no: { then: end }
-  - good/bad: { for: { each: it, in: '${ .items }' }, do: [ { hi: { emit: { event: { with: { type: a.b } } } } } ] }
+  - good/bad:
+      for: { each: it, in: '${ .items }' }
+      do: [ { hi: { emit: { event: { with: { type: a.b } } } } } ]
   - good: { listen: { to: { one: { with: { type: c.d } } } }, then: exit }
 ";
 

@@ -70,7 +70,8 @@ fn drawn(source: &str) -> Graph {
 #[test]
 fn branches_stand_side_by_side() {
     let graph = drawn(
-        "do: [ { all: { fork: { branches: [ { a: { call: x } }, { b: { call: x } }, { c: { call: x } } ] } } } ]",
+        "do: [ { all: { fork: { branches: [
+            { a: { call: x } }, { b: { call: x } }, { c: { call: x } } ] } } } ]",
     );
     let of = |name: &str| graph.nodes.iter().find(|node| node.name == name).expect("there");
     assert_eq!((of("a").y, of("b").y), (of("b").y, of("c").y));
@@ -116,7 +117,8 @@ fn a_switch_leads_where_its_cases_say() {
 #[test]
 fn a_catch_stands_beside_what_is_tried() {
     let graph = drawn(
-        "do: [ { pay: { try: [ { charge: { call: x } } ], catch: { do: [ { note: { set: { a: 1 } } } ] } } } ]",
+        "do: [ { pay: {
+            try: [ { charge: { call: x } } ], catch: { do: [ { note: { set: { a: 1 } } } ] } } } ]",
     );
     assert_eq!(graph.zones.iter().map(|zone| zone.label).collect::<Vec<_>>(), ["try", "catch"]);
     assert!(graph.edges.iter().any(|edge| edge.dashed && edge.to == "/do/0/pay/catch/do/0/note"));

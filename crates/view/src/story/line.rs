@@ -4,6 +4,7 @@ use planaria_proto::types::v1::{Signal, WorkflowError};
 use planaria_proto::workflow::v1::history_event::Event;
 use planaria_proto::workflow::v1::task_started::Detail;
 use planaria_proto::workflow::v1::{Execution, Flow, HistoryEvent};
+use prost_types::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::Story;
@@ -158,9 +159,7 @@ pub fn payload(event: &HistoryEvent) -> Value {
                 Some(Detail::Call(call)) => {
                     (call.arguments.as_ref().map(|it| data(it)), None, None)
                 }
-                Some(Detail::Wait(wait)) => {
-                    (None, wait.until.as_ref().map(ToString::to_string), None)
-                }
+                Some(Detail::Wait(wait)) => (None, time(&wait.until), None),
                 Some(Detail::Loop(it)) => {
                     (None, None, Some(it.items.iter().map(|item| data(item)).collect::<Vec<_>>()))
                 }
@@ -170,7 +169,7 @@ pub fn payload(event: &HistoryEvent) -> Value {
                 "task": it.task, "frame": it.frame, "parent": it.parent,
                 "iteration": it.iteration, "input": it.input.as_ref().map(|input| data(input)),
                 "arguments": arguments, "until": until, "items": items,
-                "timeoutAt": it.timeout_at.as_ref().map(ToString::to_string),
+                "timeoutAt": time(&it.timeout_at),
             })
         }
         Event::TaskCompleted(it) => json!({
@@ -184,19 +183,19 @@ pub fn payload(event: &HistoryEvent) -> Value {
         Event::AttemptFailed(it) => json!({
             "frame": it.frame, "execution": execution(it.execution.as_ref()),
             "error": error(it.error.as_ref()), "failure": it.failure,
-            "retryable": it.retryable, "latestStart": it.latest_start.as_ref().map(ToString::to_string),
+            "retryable": it.retryable, "latestStart": time(&it.latest_start),
         }),
         Event::AttemptLost(it) => {
             let signal = Signal::try_from(it.signal).unwrap_or_default();
             json!({
                 "frame": it.frame, "execution": execution(it.execution.as_ref()),
                 "signal": names::signal(signal), "detail": it.detail, "losses": it.losses,
-                "signalAt": it.signal_at.as_ref().map(ToString::to_string), "progress": it.progress,
+                "signalAt": time(&it.signal_at), "progress": it.progress,
             })
         }
         Event::ErrorCaught(it) => json!({
             "frame": it.frame, "error": error(it.error.as_ref()),
-            "retryAt": it.retry_at.as_ref().map(ToString::to_string),
+            "retryAt": time(&it.retry_at),
         }),
         Event::RetryStarted(it) => json!({ "frame": it.frame }),
         Event::EventEmitted(it) => json!({ "frame": it.frame, "event": data(&it.event) }),
@@ -212,6 +211,11 @@ fn filled(value: Value) -> Value {
     let Value::Object(members) = value else { return value };
     let empty = |value: &Value| value.is_null() || value.as_str() == Some("");
     Value::Object(members.into_iter().filter(|(_, value)| !empty(value)).collect::<Map<_, _>>())
+}
+
+/// A moment as it is on the clock.
+fn time(at: &Option<Timestamp>) -> Option<String> {
+    at.as_ref().map(ToString::to_string)
 }
 
 fn data(bytes: &[u8]) -> Value {
@@ -233,7 +237,7 @@ fn execution(execution: Option<&Execution>) -> Value {
         filled(json!({
             "attempt": it.attempt, "worker": it.worker_id, "session": it.session_id,
             "function": it.function, "destination": it.destination, "failures": it.failures,
-            "startedAt": it.started_at.as_ref().map(ToString::to_string),
+            "startedAt": time(&it.started_at),
         }))
     })
 }

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 /// Nearer than this is a single task.
 const SCALE_MAX: f64 = 2.5;
-const SCALE_MIN: f64 = 0.08;
+const SCALE_MIN: f64 = 0.03;
 /// Smaller letters cannot be read: a large drawing is shown in part at first.
 const READABLE: f64 = 0.62;
 const FIRST_MAX: f64 = 1.15;

@@ -12,8 +12,8 @@ use wasm_bindgen::JsCast;
 use super::camera::Camera;
 use super::flow::{Flow, Plan};
 use super::node::{NodeView, dom_id};
-use crate::ui::{Oops, Show};
 use crate::mesh::Failure;
+use crate::ui::{Oops, Show};
 
 /// States of tasks by their references.
 pub(super) type States = Memo<HashMap<String, TaskState>>;
@@ -23,7 +23,8 @@ pub(super) fn Drawing(flow: Flow, task: Memo<String>, select: Callback<String>) 
     let states: States = Memo::new(move |_| flow.states());
     let render = move |plan: Arc<Plan>| match &plan.drawn {
         Ok(_) => {
-            view! { <Canvas plan=plan states=states task=task select=select /> }.into_any()
+            view! { <Canvas flow=flow plan=plan states=states task=task select=select /> }
+                .into_any()
         }
         Err(problem) => {
             let failure = Failure {
@@ -39,6 +40,7 @@ pub(super) fn Drawing(flow: Flow, task: Memo<String>, select: Callback<String>) 
 
 #[component]
 fn Canvas(
+    flow: Flow,
     plan: Arc<Plan>,
     states: States,
     task: Memo<String>,
@@ -92,6 +94,18 @@ fn Canvas(
     });
     let listening = window_event_listener(leptos::ev::resize, move |_| resized());
     on_cleanup(move || listening.remove());
+    // A large drawing is shown where the workflow is, once that is known.
+    Effect::new(move || {
+        if flow.read.get() && window.get().is_some() && task.with_untracked(String::is_empty) {
+            let places = untrack(|| flow.places());
+            let inner = |place: &&String| {
+                graph.with_value(|graph| graph.node(place).is_some_and(|node| !node.is_box))
+            };
+            if let Some(place) = places.iter().find(inner) {
+                reveal(place);
+            }
+        }
+    });
     let move_to = Callback::new(move |(from, direction): (String, (i32, i32))| {
         let next = graph.with_value(|graph| {
             graph.beside(&from, direction).map(|node| node.reference.clone())
@@ -111,7 +125,8 @@ fn Canvas(
     };
     let place = move |event: &leptos::ev::WheelEvent| {
         let window = window.get_untracked()?.get_bounding_client_rect();
-        Some((f64::from(event.client_x()) - window.left(), f64::from(event.client_y()) - window.top()))
+        let (x, y) = (f64::from(event.client_x()), f64::from(event.client_y()));
+        Some((x - window.left(), y - window.top()))
     };
     let wheel = move |event: leptos::ev::WheelEvent| {
         event.prevent_default();

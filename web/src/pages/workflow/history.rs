@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use leptos::prelude::*;
+use planaria_proto::workflow::v1::HistoryEvent;
 use planaria_view::document::name_of;
 use planaria_view::story::{Class, Line, payload};
 use planaria_view::words;
@@ -86,7 +87,7 @@ pub(super) fn History(flow: Flow, task: Memo<String>) -> impl IntoView {
             {nothing}
             <div class="history" class:with-event=move || chosen.get().is_some()>
                 <Rows label="The events" count=count height=ROW seen=seen render=render />
-                {move || chosen.get().filter(|_| flow.read.get()).and_then(|seq| flow.event(seq)).map(|event| {
+                {move || event_of(flow, chosen).map(|event| {
                     let body = payload(&event).to_string().into_bytes();
                     let (seq, at) = (event.seq, event.at);
                     let title = flow.lines(|lines| {
@@ -103,7 +104,9 @@ pub(super) fn History(flow: Flow, task: Memo<String>) -> impl IntoView {
                             <p class="faint"><When at=at /></p>
                             <Json data=body />
                             <p>
-                                <a href=format!("?tab=graph&at={seq}")>"Show the graph as it was"</a>
+                                <a href=format!("?tab=graph&at={seq}")>
+                                    "Show the graph as it was"
+                                </a>
                             </p>
                         </aside>
                     }
@@ -111,6 +114,12 @@ pub(super) fn History(flow: Flow, task: Memo<String>) -> impl IntoView {
             </div>
         </section>
     }
+}
+
+/// The event that is shown; nothing until the history was read.
+fn event_of(flow: Flow, chosen: Memo<Option<u64>>) -> Option<HistoryEvent> {
+    let seq = chosen.get().filter(|_| flow.read.get())?;
+    flow.event(seq)
 }
 
 #[component]

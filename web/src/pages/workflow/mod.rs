@@ -80,6 +80,9 @@ pub(crate) fn Workflow() -> impl IntoView {
             flow.fetch_plan(reference);
         }
     });
+    let missing = Memo::new(move |_| {
+        flow.failure().is_some_and(|failure| failure.code == tonic::Code::NotFound)
+    });
     let title = Signal::derive(move || match definition.get() {
         Some(reference) => reference.name,
         None => format!("Workflow {}", words::short_id(&id.get())),
@@ -87,10 +90,17 @@ pub(crate) fn Workflow() -> impl IntoView {
     view! {
         <Title text=title><Actions flow=flow /></Title>
         {move || flow.failure().map(|failure| view! { <Oops failure=failure /> })}
-        <Header flow=flow />
-        <Scrub flow=flow />
-        <Tabs flow=flow />
-        <Healings flow=flow />
+        {move || match missing.get() {
+            true => view! { <p><a class="button" href="/workflows">"To the workflows"</a></p> }
+                .into_any(),
+            false => view! {
+                <Header flow=flow />
+                <Scrub flow=flow />
+                <Tabs flow=flow />
+                <Healings flow=flow />
+            }
+            .into_any(),
+        }}
     }
 }
 

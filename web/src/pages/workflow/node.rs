@@ -119,7 +119,8 @@ pub(super) fn NodeView(
         move_to.run((reference.get_value(), direction));
     };
     let most = |least: usize| least.max(letters);
-    let (name, detail) = (shortened(&node.name, most(NAME_MAX)), shortened(&what, most(DETAIL_MAX)));
+    let name = shortened(&node.name, most(NAME_MAX));
+    let detail = shortened(&what, most(DETAIL_MAX));
     let state_most = most(DETAIL_MAX);
     let right = node.width - 22.0;
     view! {

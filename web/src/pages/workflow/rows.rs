@@ -55,7 +55,9 @@ pub(super) fn Rows(
             on:scroll=move |_| measure()>
             <div class="all" style:height=move || format!("{}px", count.get() as f64 * height)>
                 <div class="part"
-                    style:transform=move || format!("translateY({}px)", range.get().0 as f64 * height)>
+                    style:transform=move || {
+                        format!("translateY({}px)", range.get().0 as f64 * height)
+                    }>
                     {move || {
                         let (from, until) = range.get();
                         render(from..until)

@@ -49,7 +49,8 @@ fn Text(
         let mark = move || at.get().map(|task| {
             let name = planaria_view::document::name_of(&task);
             view! {
-                <button type="button" class="here" aria-label=format!("{name} is under way: show it")
+                <button type="button" class="here"
+                    aria-label=format!("{name} is under way: show it")
                     on:click=move |_| select.run(task.clone())>"▶"</button>
             }
         });

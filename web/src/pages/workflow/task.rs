@@ -62,7 +62,9 @@ pub(super) fn TaskPanel(flow: Flow, task: String, select: Callback<String>) -> i
         }
         let shown = runs.len();
         let left = (count > shown).then(|| view! {
-            <p class="faint">{format!("The last {shown} of {} runs.", words::count(count as u64))}</p>
+            <p class="faint">
+                {format!("The last {shown} of {} runs.", words::count(count as u64))}
+            </p>
         });
         let views = runs.into_iter().enumerate().map(|(index, run)| view! {
             <RunView run=run number=count - index open=index == 0 several=count != 1 />

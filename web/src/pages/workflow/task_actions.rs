@@ -124,7 +124,8 @@ fn Skip(flow: Flow, task: StoredValue<String>) -> impl IntoView {
     };
     view! {
         <Confirm label="Skip" act=act
-            question="The task completes without being done; its input is its output if none is given.">
+            question="The task completes without being done; its input is its output unless one \
+                      is given.">
             <label class="field">
                 "Reason, kept in the history"
                 <input type="text" prop:value=reason
