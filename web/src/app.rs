@@ -44,13 +44,15 @@ pub(crate) fn App() -> impl IntoView {
 
 #[component]
 fn Menu() -> impl IntoView {
-    let entries = MENU.iter().map(|&(href, name, symbol)| view! {
-        <li>
-            <A href=href exact=href == "/">
-                <span class="symbol" aria-hidden="true">{symbol}</span>
-                <span class="name">{name}</span>
-            </A>
-        </li>
+    let entries = MENU.iter().map(|&(href, name, symbol)| {
+        view! {
+            <li>
+                <A href=href exact=href == "/">
+                    <span class="symbol" aria-hidden="true">{symbol}</span>
+                    <span class="name">{name}</span>
+                </A>
+            </li>
+        }
     });
     view! {
         <nav class="menu" aria-label="Pages">
@@ -118,7 +120,8 @@ fn Theme() -> impl IntoView {
         }
     };
     view! {
-        <button class="theme" type="button" on:click=change aria-label="Change between light and dark">
+        <button class="theme" type="button" on:click=change
+            aria-label="Change between light and dark">
             "◐"
         </button>
     }

@@ -54,7 +54,10 @@ pub(crate) fn Pick(
 ) -> impl IntoView {
     let options = options.into_iter().map(|name| {
         let value = name.clone();
-        let chosen = { let value = value.clone(); move || asked.get() == value };
+        let chosen = {
+            let value = value.clone();
+            move || asked.get() == value
+        };
         view! { <option value=value selected=chosen>{name}</option> }
     });
     view! {

@@ -61,7 +61,8 @@ pub(super) fn IncidentCard(
             <details open=is_open on:toggle=toggled>
                 <summary>{count}</summary>
                 <p class="detail row">
-                    "Incident" <Id id=id.clone() href=format!("/healing?incident={id}&window=30d") />
+                    "Incident"
+                    <Id id=id.clone() href=format!("/healing?incident={id}&window=30d") />
                 </p>
                 <div class="scroll" tabindex="0" role="region" aria-label="Healings">
                     <table>

@@ -61,7 +61,8 @@ impl List {
         let first = page_token.is_empty();
         let turn = self.turn.get_value();
         let (workflow, incident) = self.question.get_untracked();
-        let workflow_id = if workflow.len() == WORKFLOW_ID_CHARS { workflow } else { String::new() };
+        let workflow_id =
+            if workflow.len() == WORKFLOW_ID_CHARS { workflow } else { String::new() };
         let request = ListHealingsRequest {
             workflow_id,
             incident,
@@ -107,7 +108,9 @@ impl List {
 
     /// When the oldest that is loaded was detected; nothing where there is none.
     pub(super) fn reaches_back_to(&self) -> Option<i64> {
-        self.with(|all| all.iter().filter_map(|it| Some(words::millis(it.detected_at.as_ref()?))).min())
+        self.with(|all| {
+            all.iter().filter_map(|it| Some(words::millis(it.detected_at.as_ref()?))).min()
+        })
     }
 
     pub(super) fn has_more(&self) -> bool {
