@@ -21,6 +21,8 @@ use crate::mesh::{self, Again, Failure, Loaded};
 
 /// Events that are asked for at once.
 const PAGE: u32 = 10_000;
+/// Events of a longer history are shown before all of it is read.
+const TOGETHER: usize = 50_000;
 
 /// The definition: its text, its tasks and their drawing. A text that cannot be read is shown
 /// without them, with the reason.
@@ -110,21 +112,37 @@ impl Flow {
     /// Reads the history behind what is known of it. The answer is the last event's number.
     pub(super) async fn catch_up(self) -> Result<u64, Status> {
         let workflow_id = self.id.get_untracked();
+        let mut known = self.seq().ok_or_else(gone)?;
+        // Told together: each time that something is told, all that is shown is computed anew.
+        let mut new = Vec::new();
         loop {
-            let after_seq = self.seq().ok_or_else(gone)?;
+            let after_seq = new.last().map_or(known, |event: &HistoryEvent| event.seq);
             let workflow_id = workflow_id.clone();
             let request = GetHistoryRequest { workflow_id, after_seq, page_size: PAGE };
             let answer = mesh::workflows().get_history(request).await?.into_inner();
-            if self.seq() != Some(after_seq) {
+            if self.seq() != Some(known) {
                 return Err(gone());
             }
-            let more = answer.more;
-            self.take(answer.events, &[]);
-            if !more {
+            new.extend(answer.events);
+            if answer.more && new.len() < TOGETHER {
+                continue;
+            }
+            self.take(std::mem::take(&mut new), &[]);
+            known = self.seq().ok_or_else(gone)?;
+            if !answer.more {
                 self.read.try_set(true);
-                return self.seq().ok_or_else(gone);
+                return Ok(known);
             }
         }
+    }
+
+    /// Whether the history knows more than what the mesh told of the whole.
+    pub(super) fn is_ahead(&self) -> bool {
+        let known = self.seq().unwrap_or_default();
+        self.whole.with_untracked(|whole| match whole {
+            Loaded::Ready(whole) => whole.history_length < known,
+            _ => true,
+        })
     }
 
     fn seq(&self) -> Option<u64> {

@@ -115,21 +115,20 @@ fn watch(flow: Flow) {
         let workflow_id = flow.id.get_untracked();
         mesh::workflows().watch_workflow(WatchWorkflowRequest { workflow_id, after_seq }).await
     };
-    follow_to_end(open, move |told| match told {
-        Told::Opened => {
-            flow.again.now();
-            Next::On
-        }
-        Told::Message(message) => {
-            let over = message.ended() != Phase::Unspecified;
-            flow.take(message.events, &message.attempts);
-            if over {
-                flow.again.now();
-                return Next::Over;
+    follow_to_end(open, move |told| {
+        let (changed, over) = match told {
+            Told::Opened => (false, false),
+            Told::Message(message) => {
+                let over = message.ended() != Phase::Unspecified;
+                let changed = !message.events.is_empty() || !message.attempts.is_empty();
+                flow.take(message.events, &message.attempts);
+                (changed, over)
             }
+        };
+        if changed || flow.is_ahead() {
             flow.again.soon();
-            Next::On
         }
+        if over { Next::Over } else { Next::On }
     });
 }
 
