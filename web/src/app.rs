@@ -31,6 +31,7 @@ pub(crate) fn App() -> impl IntoView {
                 <Routes fallback=pages::Lost>
                     <Route path=path!("/") view=pages::Overview />
                     <Route path=path!("/healing") view=pages::Healing />
+                    <Route path=path!("/workflows/:id") view=pages::Workflow />
                     <Route path=path!("/workers") view=pages::Workers />
                     <Route path=path!("/events") view=pages::Events />
                     <Route path=path!("/docs") view=pages::Docs />

@@ -3,12 +3,16 @@
 
 pub mod api;
 pub mod chart;
+pub mod document;
 pub mod events;
+pub mod gantt;
+pub mod graph;
 pub mod healing;
 pub mod histogram;
 pub mod keys;
 pub mod letters;
 pub mod limits;
 pub mod names;
+pub mod story;
 pub mod words;
 pub mod workers;

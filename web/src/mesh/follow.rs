@@ -41,9 +41,30 @@ pub(crate) enum Told<M> {
     Message(M),
 }
 
+/// Whether a page goes on following.
+pub(crate) enum Next {
+    On,
+    /// That was all: what is followed has ended.
+    Over,
+}
+
 /// Follows a stream for as long as the calling component is shown. Tells how it is in the
 /// application's `RwSignal<Link>`.
 pub(crate) fn follow<M, O, F>(open: O, mut tell: impl FnMut(Told<M>) + 'static)
+where
+    M: 'static,
+    O: Fn() -> F + 'static,
+    F: Future<Output = Result<Response<Streaming<M>>, Status>> + 'static,
+{
+    follow_to_end(open, move |told| {
+        tell(told);
+        Next::On
+    });
+}
+
+/// Follows a stream that can end for good. It is opened once more when somebody comes back to the
+/// page: what had ended may go on.
+pub(crate) fn follow_to_end<M, O, F>(open: O, mut tell: impl FnMut(Told<M>) -> Next + 'static)
 where
     M: 'static,
     O: Fn() -> F + 'static,
@@ -59,11 +80,16 @@ where
                 Ok(stream) => {
                     pause = PAUSE_MIN;
                     link.set(Link::Live);
-                    tell(Told::Opened);
+                    let _ = tell(Told::Opened);
                     match read(stream.into_inner(), &mut tell).await {
-                        Some(status) => status,
-                        None => {
+                        End::Broken(status) => status,
+                        End::Hidden => {
                             link.set(Link::Paused);
+                            continue;
+                        }
+                        End::Over => {
+                            link.set(Link::None);
+                            visibility::until(false).await;
                             continue;
                         }
                     }
@@ -85,15 +111,27 @@ where
     });
 }
 
-/// Reads until the stream ends (why it did) or the page is hidden (nothing).
-async fn read<M>(mut stream: Streaming<M>, tell: &mut impl FnMut(Told<M>)) -> Option<Status> {
+/// Why nothing more is read.
+enum End {
+    Broken(Status),
+    Hidden,
+    Over,
+}
+
+async fn read<M>(mut stream: Streaming<M>, tell: &mut impl FnMut(Told<M>) -> Next) -> End {
     let mut hidden = pin!(visibility::until(false));
     loop {
         match select(pin!(stream.message()), &mut hidden).await {
-            Either::Left((Ok(Some(message)), _)) => tell(Told::Message(message)),
-            Either::Left((Ok(None), _)) => return Some(Status::unavailable("the stream ended")),
-            Either::Left((Err(status), _)) => return Some(status),
-            Either::Right(((), _)) => return None,
+            Either::Left((Ok(Some(message)), _)) => {
+                if let Next::Over = tell(Told::Message(message)) {
+                    return End::Over;
+                }
+            }
+            Either::Left((Ok(None), _)) => {
+                return End::Broken(Status::unavailable("the stream ended"));
+            }
+            Either::Left((Err(status), _)) => return End::Broken(status),
+            Either::Right(((), _)) => return End::Hidden,
         }
     }
 }

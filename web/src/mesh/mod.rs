@@ -13,6 +13,6 @@ pub(crate) use again::Again;
 pub(crate) use client::*;
 pub(crate) use door::knock;
 pub(crate) use failure::{Failure, Loaded};
-pub(crate) use follow::{Link, Told, follow};
+pub(crate) use follow::{Link, Next, Told, follow, follow_to_end};
 pub(crate) use key::Key;
 pub(crate) use raw::call;

@@ -41,7 +41,8 @@ where
         }
     };
     let close = move || {
-        if let Some(dialog) = dialog.get_untracked() {
+        // What was done may have taken the button away before the answer came.
+        if let Some(dialog) = dialog.try_get_untracked().flatten() {
             dialog.close();
         }
     };
