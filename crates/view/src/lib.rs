@@ -2,5 +2,8 @@
 //! no I/O. Times are milliseconds since 1970; positions and sizes are in pixels of the drawing.
 
 pub mod chart;
+pub mod definitions;
+pub mod document;
 pub mod names;
 pub mod words;
+pub mod workflows;

@@ -1,0 +1,9 @@
+//! Definitions: their versions, what differs between two of them, and the form of their input.
+
+mod diff;
+mod form;
+mod groups;
+
+pub use diff::{Change, Line, diff};
+pub use form::{Field, Kind, fields, read};
+pub use groups::{Group, groups};
