@@ -3,7 +3,9 @@
 mod diff;
 mod form;
 mod groups;
+mod source;
 
 pub use diff::{Change, Line, diff};
 pub use form::{Field, Kind, fields, read};
 pub use groups::{Group, groups};
+pub use source::parse;

@@ -1,0 +1,6 @@
+//! The API.
+use leptos::prelude::*;
+#[component]
+pub(crate) fn Docs() -> impl IntoView {
+    view! { <p></p> }
+}
