@@ -12,6 +12,8 @@ use crate::pages;
 const MENU: &[(&str, &str, &str)] = &[
     ("/", "Overview", "◉"),
     ("/healing", "Healing", "✚"),
+    ("/workflows", "Workflows", "⇶"),
+    ("/definitions", "Definitions", "❏"),
     ("/workers", "Workers", "⚙"),
     ("/events", "Events", "≋"),
     ("/docs", "API", "{}"),
@@ -31,6 +33,7 @@ pub(crate) fn App() -> impl IntoView {
                 <Routes fallback=pages::Lost>
                     <Route path=path!("/") view=pages::Overview />
                     <Route path=path!("/healing") view=pages::Healing />
+                    <Route path=path!("/workflows") view=pages::Workflows />
                     <Route path=path!("/workers") view=pages::Workers />
                     <Route path=path!("/events") view=pages::Events />
                     <Route path=path!("/docs") view=pages::Docs />

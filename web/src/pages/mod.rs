@@ -7,6 +7,7 @@ mod lost;
 mod overview;
 mod settings;
 mod workers;
+mod workflows;
 
 pub(crate) use docs::Docs;
 pub(crate) use events::Events;
@@ -15,3 +16,4 @@ pub(crate) use lost::Lost;
 pub(crate) use overview::Overview;
 pub(crate) use settings::Settings;
 pub(crate) use workers::Workers;
+pub(crate) use workflows::Workflows;

@@ -63,22 +63,11 @@ impl Rows {
             self.begin(page, next.to_owned());
             return Taken::Merged;
         }
-        let oldest = page.last().map(|row| Arc::<str>::from(row.id.as_str()));
-        if newer < page.len() || next.is_empty() {
-            let from = self.first_of(token).unwrap_or(0);
-            let until = match &oldest {
-                Some(oldest) if !next.is_empty() => self.ids.partition_point(|id| id >= oldest),
-                _ => self.ids.len(),
-            };
-            // A page that is still full reaches as far as it did, or further.
-            let until = until.max(from);
-            let taken = page.into_iter().filter(|row| on_top || !is_newer(row));
-            self.replace(from..until, taken.collect());
-            if self.ids.last() <= oldest.as_ref() || next.is_empty() {
-                // It ends the list, and knows what is behind it.
-                self.next = (!next.is_empty()).then(|| next.to_owned());
-            }
-            self.mend_pages();
+        let known = self.pages.iter().position(|(known, _)| known == token);
+        if let Some(known) = known
+            && (newer < page.len() || next.is_empty())
+        {
+            self.replace(known, page, next, on_top);
         }
         if on_top || newer == 0 { Taken::Merged } else { Taken::Newer(newer) }
     }
@@ -146,18 +135,46 @@ impl Rows {
         shown.iter().take(3).map(|(token, _)| token.clone()).collect()
     }
 
-    fn first_of(&self, token: &str) -> Option<usize> {
-        let (_, first) = self.pages.iter().find(|(known, _)| known == token)?;
-        Some(self.ids.partition_point(|id| id > first))
-    }
-
-    fn replace(&mut self, range: Range<usize>, page: Vec<Workflow>) {
+    /// Puts a page in the place of what was there of it. A page that is full ends with its last
+    /// row; what was loaded behind that stays.
+    fn replace(&mut self, known: usize, page: Vec<Workflow>, next: &str, on_top: bool) {
+        let newest = self.ids.first().filter(|_| !on_top).cloned();
+        let is_taken = |row: &Workflow| newest.as_deref().is_none_or(|newest| *row.id <= *newest);
+        let page: Vec<_> = page.into_iter().filter(is_taken).collect();
         let ids: Vec<Arc<str>> = page.iter().map(|row| row.id.as_str().into()).collect();
-        let old: Vec<_> = self.ids.splice(range, ids.iter().cloned()).collect();
+        let oldest = ids.last().filter(|_| !next.is_empty()).cloned();
+        let begins = |first: &Arc<str>| self.ids.partition_point(|id| id > first);
+        let was = self.pages.get(known).map_or(0, |(_, first)| begins(first));
+        let from = ids.first().map_or(was, |first| was.min(begins(first)));
+        let until = oldest.as_ref().map_or(self.ids.len(), |oldest| {
+            self.ids.partition_point(|id| id >= oldest).max(from)
+        });
+        let old: Vec<_> = self.ids.splice(from..until, ids.iter().cloned()).collect();
         for id in old {
             self.rows.remove(&id);
         }
-        self.rows.extend(ids.into_iter().zip(page.into_iter().map(Arc::new)));
+        self.rows.extend(ids.iter().cloned().zip(page.into_iter().map(Arc::new)));
+        if let (Some(page), Some(first)) = (self.pages.get_mut(known), ids.first()) {
+            page.1 = first.clone();
+        }
+        // Pages that begin within this one are part of it, and what is left begins behind it.
+        let behind = oldest.and_then(|oldest| self.ids.iter().find(|id| **id < oldest)).cloned();
+        let mut index = 0;
+        self.pages.retain(|(_, first)| {
+            index += 1;
+            index <= known + 1 || behind.as_ref().is_some_and(|behind| first <= behind)
+        });
+        match behind {
+            Some(first) => {
+                let after = (next.to_owned(), first.clone());
+                match self.pages.get_mut(known + 1).filter(|(_, old)| *old == first) {
+                    Some(page) => *page = after,
+                    None => self.pages.insert(known + 1, after),
+                }
+            }
+            None => self.next = (!next.is_empty()).then(|| next.to_owned()),
+        }
+        self.mend_pages();
     }
 
     /// Pages begin with rows that are there: the first with the first row, others with the next

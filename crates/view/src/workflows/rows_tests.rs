@@ -76,6 +76,7 @@ fn what_left_the_filter_leaves_the_list() {
     assert_eq!(rows.next(), Some("w0010"));
     rows.remove("w0018");
     assert_eq!(rows.pages_of(rows.ids()), [""]);
+    assert_eq!(numbers(&rows).len(), 4);
     rows.refresh("", Vec::new(), "", false);
     assert_eq!((numbers(&rows).len(), rows.next()), (0, None));
     assert!(rows.put(row(3), true));
