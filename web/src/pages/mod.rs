@@ -1,5 +1,7 @@
 //! The pages, a file or folder each.
 
+mod definition;
+mod definitions;
 mod docs;
 mod events;
 mod healing;
@@ -9,6 +11,8 @@ mod settings;
 mod workers;
 mod workflows;
 
+pub(crate) use definition::Definition;
+pub(crate) use definitions::Definitions;
 pub(crate) use docs::Docs;
 pub(crate) use events::Events;
 pub(crate) use healing::Healing;

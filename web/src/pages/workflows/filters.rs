@@ -34,13 +34,10 @@ pub(super) fn Filters(
     let text = move || filter.with(|filter| filter.text.clone());
     let definition = move || filter.with(|filter| filter.definition.to_string());
     view! {
-        <form class="filters" role="search" aria-label="Which workflows"
+        <form class="filters which" role="search" aria-label="Which workflows"
             on:submit=|event| event.prevent_default()>
-            <div class="field">
-                <span class="faint" id="phases">"Phase"</span>
-                <div class="segments" role="group" aria-labelledby="phases">
-                    {phases.collect_view()}
-                </div>
+            <div class="phases">
+                <div class="segments" role="group" aria-label="Phases">{phases.collect_view()}</div>
             </div>
             <label class="field">
                 "Definition"

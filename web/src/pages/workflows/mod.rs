@@ -15,7 +15,6 @@ use leptos_router::hooks::{use_location, use_navigate};
 use planaria_view::workflows::WorkflowFilter;
 
 use crate::ui::{Oops, Title};
-use bulk::BulkBar;
 use filters::Filters;
 use follow::Follow;
 use list::List;
@@ -54,7 +53,6 @@ pub(crate) fn Workflows() -> impl IntoView {
         <Saved filter=filter />
         <Filters filter=filter set=set />
         {failure}
-        <BulkBar list=list />
         <Table list=list />
         {follow}
     }

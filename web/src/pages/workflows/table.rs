@@ -7,6 +7,7 @@ use leptos::prelude::*;
 use planaria_view::words;
 use planaria_view::workflows::{WorkflowFilter, window};
 
+use super::bulk::BulkBar;
 use super::list::{List, PAGE};
 use super::row::Row;
 use crate::ui::Empty;
@@ -100,7 +101,10 @@ pub(super) fn Table(list: List) -> impl IntoView {
         move || format!("{}px", part.with(height))
     };
     view! {
-        <Told list=list shown=count />
+        <div class="above">
+            <Told list=list shown=count />
+            <BulkBar list=list />
+        </div>
         <div class="workflows">
             {fresh}
             <div class="rows" node_ref=scroller tabindex="0" role="region" aria-label="Workflows"
