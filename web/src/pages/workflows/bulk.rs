@@ -66,7 +66,7 @@ pub(super) fn BulkBar(list: List) -> impl IntoView {
         }
     });
     let target = move || match chosen.get() {
-        0 => "All that this filter finds:".to_owned(),
+        0 => "All that fit:".to_owned(),
         1 => "The selected one:".to_owned(),
         count => format!("The {} selected:", words::count(count as u64)),
     };

@@ -56,11 +56,11 @@ pub(super) fn Row(list: List, id: Arc<str>) -> impl IntoView {
                     prop:checked=selected on:change=select />
             </td>
             <th scope="row" class="name"><Id id=id.to_string() href=format!("/workflows/{id}") /></th>
+            <td class="phase">{phase}</td>
             <td class="definition" title=whole>
                 <a href=href>{of.name}</a>
                 <span class="faint">" "{of.namespace}" "{of.version}</span>
             </td>
-            <td class="phase">{phase}</td>
             <td class="started"><When at=started /></td>
             <td class="took">{took}</td>
             <td class="waits" title=waits>{waits}</td>

@@ -157,8 +157,8 @@ fn Head(list: List, found: Memo<Option<Vec<Arc<str>>>>) -> impl IntoView {
                         prop:checked=any on:change=all />
                 </th>
                 <th scope="col" class="name">"Workflow"</th>
-                <th scope="col" class="definition">"Definition"</th>
                 <th scope="col" class="phase">"Phase"</th>
+                <th scope="col" class="definition">"Definition"</th>
                 <th scope="col" class="started">"Started"</th>
                 <th scope="col" class="took">"Duration"</th>
                 <th scope="col" class="waits">"Waiting for"</th>
@@ -176,7 +176,7 @@ fn Told(list: List, shown: Memo<usize>) -> impl IntoView {
     let told = move || {
         let (count, more) = loaded.get();
         let count = words::plural(count, "workflow", "workflows");
-        let more = if more { "; older ones are loaded as you scroll" } else { "" };
+        let more = if more { ", older ones as you scroll" } else { "" };
         if list.filter.with(|filter| filter.text.trim().is_empty()) {
             return format!("{count} loaded{more}");
         }
