@@ -57,8 +57,12 @@ mod tests {
     fn a_changed_line_is_removed_and_added() {
         let found = diff("a\nb\nc\n", "a\nx\nc");
         let told: Vec<_> = found.iter().map(|line| (line.change, line.text.as_str())).collect();
-        let wanted =
-            [(Change::Same, "a"), (Change::Removed, "b"), (Change::Added, "x"), (Change::Same, "c")];
+        let wanted = [
+            (Change::Same, "a"),
+            (Change::Removed, "b"),
+            (Change::Added, "x"),
+            (Change::Same, "c"),
+        ];
         assert_eq!(told, wanted);
         assert_eq!((found[1].before, found[1].after), (Some(2), None));
         assert_eq!((found[3].before, found[3].after), (Some(3), Some(3)));

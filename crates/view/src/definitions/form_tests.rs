@@ -15,7 +15,9 @@ fn document() -> Value {
                 "no": {"type": "string"},
                 "valid/until": {"type": "string"}
             }},
-            "gift": {"type": "object", "required": ["to"], "properties": {"to": {"type": "string"}}},
+            "gift": {"type": "object", "required": ["to"], "properties": {
+                "to": {"type": "string"}
+            }},
             "lines": {"type": "array", "items": {"type": "string"}},
             "either": {"oneOf": [{"type": "string"}, {"type": "number"}]}
         }

@@ -152,7 +152,10 @@ mod tests {
 
     #[test]
     fn yaml_and_json_are_read() {
-        let yaml = b"document: { dsl: '1.0.3', name: a }\ndo:\n  - say: { set: { n: 1.5, no: [no, -3, ~] } }\n";
+        let yaml = b"document: { dsl: '1.0.3', name: a }
+do:
+  - say: { set: { n: 1.5, no: [no, -3, ~] } }
+";
         let read = json!({
             "document": {"dsl": "1.0.3", "name": "a"},
             "do": [{"say": {"set": {"n": 1.5, "no": ["no", -3, null]}}}],

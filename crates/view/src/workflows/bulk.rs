@@ -64,13 +64,9 @@ impl Bulk {
         match self {
             Self::Suspend => &[Phase::Pending, Phase::Running, Phase::Waiting],
             Self::Resume => &[Phase::Suspended],
-            Self::Cancel => &[
-                Phase::Pending,
-                Phase::Running,
-                Phase::Waiting,
-                Phase::Suspended,
-                Phase::Faulted,
-            ],
+            Self::Cancel => {
+                &[Phase::Pending, Phase::Running, Phase::Waiting, Phase::Suspended, Phase::Faulted]
+            }
             Self::Retry => &[Phase::Faulted],
         }
     }

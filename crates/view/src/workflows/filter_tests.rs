@@ -120,7 +120,9 @@ fn one_workflow_is_judged_as_the_mesh_would() {
 
 #[test]
 fn the_text_is_sought_in_what_is_seen() {
-    for (text, found) in [("", true), ("W1", true), ("shop/ORDER:1", true), ("charge", true), ("x", false)] {
+    for (text, found) in
+        [("", true), ("W1", true), ("shop/ORDER:1", true), ("charge", true), ("x", false)]
+    {
         let filter = WorkflowFilter { text: text.into(), ..WorkflowFilter::default() };
         assert_eq!(filter.text_holds(&workflow()), found, "{text}");
     }

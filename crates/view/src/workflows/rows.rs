@@ -40,7 +40,8 @@ impl Rows {
     pub fn append(&mut self, token: String, page: Vec<Workflow>, next: String) {
         self.next = (!next.is_empty()).then_some(next);
         let last = self.ids.last().cloned();
-        let behind = page.into_iter().filter(|row| last.as_deref().is_none_or(|last| *row.id < *last));
+        let behind =
+            page.into_iter().filter(|row| last.as_deref().is_none_or(|last| *row.id < *last));
         let first = self.ids.len();
         for row in behind {
             let id: Arc<str> = row.id.as_str().into();
@@ -146,9 +147,9 @@ impl Rows {
         let begins = |first: &Arc<str>| self.ids.partition_point(|id| id > first);
         let was = self.pages.get(known).map_or(0, |(_, first)| begins(first));
         let from = ids.first().map_or(was, |first| was.min(begins(first)));
-        let until = oldest.as_ref().map_or(self.ids.len(), |oldest| {
-            self.ids.partition_point(|id| id >= oldest).max(from)
-        });
+        let until = oldest
+            .as_ref()
+            .map_or(self.ids.len(), |oldest| self.ids.partition_point(|id| id >= oldest).max(from));
         let old: Vec<_> = self.ids.splice(from..until, ids.iter().cloned()).collect();
         for id in old {
             self.rows.remove(&id);
@@ -203,8 +204,8 @@ pub struct Window {
     pub below: usize,
 }
 
-/// The part of `count` rows of `height` pixels that is drawn where `seen` pixels are seen from `top`
-/// on, with some more rows around it. It moves in steps, so that few scrolls draw anything.
+/// The part of `count` rows of `height` pixels that is drawn where `seen` pixels are seen from
+/// `top` on, with some more rows around it. It moves in steps, so that few scrolls draw anything.
 #[must_use]
 pub fn window(count: usize, height: usize, top: usize, seen: usize) -> Window {
     const STEP: usize = 8;

@@ -15,10 +15,7 @@ use crate::ui::Show;
 pub(super) fn Compare(of: Definition, earlier: String) -> impl IntoView {
     let reference = of.reference.clone().unwrap_or_default();
     let version = reference.version.clone();
-    let back = format!(
-        "/definitions/{}/{}?version={version}",
-        reference.namespace, reference.name
-    );
+    let back = format!("/definitions/{}/{}?version={version}", reference.namespace, reference.name);
     let other = RwSignal::new(Loaded::<Vec<Line>>::Loading);
     let asked = DefinitionReference { version: earlier.clone(), ..reference };
     let after = String::from_utf8_lossy(&of.source).into_owned();

@@ -63,14 +63,15 @@ pub(crate) fn Definition() -> impl IntoView {
         shown.with(|shown| {
             let Loaded::Ready(shown) = shown else { return None };
             let of = shown.reference.clone().unwrap_or_default();
-            let href =
-                format!("/definitions?edit={}/{}:{}", of.namespace, of.name, of.version);
+            let href = format!("/definitions?edit={}/{}:{}", of.namespace, of.name, of.version);
             Some(view! { <a class="button" href=href>"Edit as new version"</a> })
         })
     };
-    let compared = move |shown: Shown| move || match against.get() {
-        earlier if earlier.is_empty() => view! { <Source of=shown.clone() /> }.into_any(),
-        earlier => view! { <Compare of=shown.clone() earlier=earlier /> }.into_any(),
+    let compared = move |shown: Shown| {
+        move || match against.get() {
+            earlier if earlier.is_empty() => view! { <Source of=shown.clone() /> }.into_any(),
+            earlier => view! { <Compare of=shown.clone() earlier=earlier /> }.into_any(),
+        }
     };
     let main = move |shown: Shown| {
         let of = shown.reference.clone().unwrap_or_default();

@@ -25,7 +25,9 @@ pub(super) fn Versions(
         view! {
             <tr>
                 <th scope="row">
-                    <a class="mono" href=href aria-current=is_shown.then_some("true")>{of.version}</a>
+                    <a class="mono" href=href aria-current=is_shown.then_some("true")>
+                        {of.version}
+                    </a>
                 </th>
                 <td class="faint"><When at=definition.published_at /></td>
                 <td>{compare}{is_shown.then_some("shown")}</td>

@@ -79,7 +79,8 @@ fn Row(group: Group) -> impl IntoView {
     view! {
         <tr class="link">
             <th scope="row">
-                <a href=page.clone()>{name.clone()}</a>" "<span class="faint">{namespace.clone()}</span>
+                <a href=page.clone()>{name.clone()}</a>
+                " "<span class="faint">{namespace.clone()}</span>
                 <div class="detail">{about}</div>
             </th>
             <td class="mono">{newest}</td>

@@ -71,10 +71,12 @@ pub(super) fn BulkBar(list: List) -> impl IntoView {
         count => format!("The {} selected:", words::count(count as u64)),
     };
     let unselect = move || {
-        (chosen.get() > 0).then(|| view! {
-            <button type="button" on:click=move |_| list.selected.update(|it| it.clear())>
-                "Select none"
-            </button>
+        (chosen.get() > 0).then(|| {
+            view! {
+                <button type="button" on:click=move |_| list.selected.update(|it| it.clear())>
+                    "Select none"
+                </button>
+            }
         })
     };
     view! {
@@ -122,9 +124,10 @@ fn Steps(
         });
     };
     let heading = move || format!("{} workflows", bulk.get().word());
-    let body = move || {
-        let doing = bulk.get();
-        match step.get() {
+    let body =
+        move || {
+            let doing = bulk.get();
+            match step.get() {
             Step::Counting(found) => view! {
                 <p role="status">"Counting … "{words::count(found as u64)}" so far"</p>
                 <div class="buttons"><button type="button" on:click=close>"Leave it"</button></div>
@@ -181,7 +184,7 @@ fn Steps(
                 .into_any()
             }
         }
-    };
+        };
     view! { <h2>{heading}</h2>{body} }
 }
 

@@ -28,7 +28,9 @@ pub(super) fn Filters(
             filter.phases = PHASES.into_iter().filter(chosen).collect();
         });
         view! {
-            <button type="button" aria-pressed=pressed on:click=toggle>{names::phase(phase)}</button>
+            <button type="button" aria-pressed=pressed on:click=toggle>
+                {names::phase(phase)}
+            </button>
         }
     });
     let text = move || filter.with(|filter| filter.text.clone());
@@ -50,7 +52,7 @@ pub(super) fn Filters(
             </label>
             <StartedField filter=filter set=set />
             <label class="field">
-                "Text, in what is loaded here"
+                "Text in loaded rows"
                 <input type="search" placeholder="id, definition, waiting for" autocomplete="off"
                     spellcheck="false" prop:value=text
                     on:input=move |event| {
@@ -120,33 +122,37 @@ fn StartedField(filter: Memo<WorkflowFilter>, set: Callback<WorkflowFilter>) -> 
             None => Started::Ever,
         });
     };
-    let presets = PRESETS.iter().map(|&(short, words, _)| view! {
-        <option value=short selected=move || name.get() == short>{words}</option>
+    let presets = PRESETS.iter().map(|&(short, words, _)| {
+        view! {
+            <option value=short selected=move || name.get() == short>{words}</option>
+        }
     });
     let bounds = Memo::new(move |_| match filter.get().started {
         Started::Between(after, before) => (after, before),
         _ => (None, None),
     });
     let moments = move || {
-        (name.get() == BETWEEN).then(|| view! {
-            <label class="field">
-                "Not before"
-                <input type="datetime-local"
-                    prop:value=move || bounds.get().0.map(local).unwrap_or_default()
-                    on:change=move |event| {
-                        let after = moment(&event_target_value(&event));
-                        put(Started::Between(after, bounds.get_untracked().1));
-                    } />
-            </label>
-            <label class="field">
-                "Before"
-                <input type="datetime-local"
-                    prop:value=move || bounds.get().1.map(local).unwrap_or_default()
-                    on:change=move |event| {
-                        let before = moment(&event_target_value(&event));
-                        put(Started::Between(bounds.get_untracked().0, before));
-                    } />
-            </label>
+        (name.get() == BETWEEN).then(|| {
+            view! {
+                <label class="field">
+                    "Not before"
+                    <input type="datetime-local"
+                        prop:value=move || bounds.get().0.map(local).unwrap_or_default()
+                        on:change=move |event| {
+                            let after = moment(&event_target_value(&event));
+                            put(Started::Between(after, bounds.get_untracked().1));
+                        } />
+                </label>
+                <label class="field">
+                    "Before"
+                    <input type="datetime-local"
+                        prop:value=move || bounds.get().1.map(local).unwrap_or_default()
+                        on:change=move |event| {
+                            let before = moment(&event_target_value(&event));
+                            put(Started::Between(bounds.get_untracked().0, before));
+                        } />
+                </label>
+            }
         })
     };
     view! {

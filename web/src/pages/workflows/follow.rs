@@ -1,10 +1,12 @@
 //! The stream that says which workflows changed.
 
+use std::collections::BTreeSet;
+
 use leptos::prelude::*;
 use planaria_proto::notification::v1::{EventFilter, SubscribeRequest};
 use planaria_view::events;
 
-use super::list::List;
+use super::list::{List, SINGLE_MAX};
 use crate::mesh::{self, Told, follow};
 
 /// What changes which workflows there are and their phases.
@@ -26,14 +28,21 @@ pub(super) fn Follow(list: List, namespace: String, definition: String) -> impl 
     follow(open, move |told| match told {
         Told::Opened => list.all_changed(),
         Told::Message(message) => {
-            let events = message.deliveries.into_iter().filter_map(|told| told.event);
-            let counts = events.filter_map(|event| {
-                let id = events::workflow(&event)?;
+            // What is seen is asked for anyway: under load most events need not be read.
+            if list.asks_for_seen() {
+                return;
+            }
+            let mut ids = BTreeSet::new();
+            for event in message.deliveries.into_iter().filter_map(|told| told.event) {
+                let Some(id) = events::workflow(&event) else { continue };
                 let is = |kind: &&str| event.r#type.starts_with(kind);
-                (OF_WORKFLOWS.iter().any(|kind| is(kind)) || by_tasks() || list.draws(&id))
-                    .then_some(id)
-            });
-            let ids: Vec<_> = counts.collect();
+                if OF_WORKFLOWS.iter().any(|kind| is(kind)) || by_tasks() || list.draws(&id) {
+                    ids.insert(id);
+                }
+                if ids.len() > SINGLE_MAX {
+                    return list.all_changed();
+                }
+            }
             if !ids.is_empty() {
                 list.changed(ids);
             }

@@ -20,9 +20,9 @@ use crate::mesh::{self, Failure};
 /// Rows of a page.
 pub(super) const PAGE: u32 = 200;
 /// Between two questions for what changed: with what they take, a change is seen within 250 ms.
-const PAUSE: Duration = Duration::from_millis(200);
+const PAUSE: Duration = Duration::from_millis(150);
 /// So many workflows that changed are asked for one by one; instead of more, what is seen.
-const SINGLE_MAX: usize = 10;
+pub(super) const SINGLE_MAX: usize = 10;
 
 /// The list of workflows.
 #[derive(Clone, Copy)]
@@ -55,8 +55,7 @@ struct Changed {
 
 impl List {
     pub(super) fn new(filter: Memo<WorkflowFilter>) -> Self {
-        let asked =
-            Memo::new(move |_| WorkflowFilter { text: String::new(), ..filter.get() });
+        let asked = Memo::new(move |_| WorkflowFilter { text: String::new(), ..filter.get() });
         Self {
             filter,
             asked,
@@ -126,17 +125,17 @@ impl List {
     }
 
     /// Something happened to these workflows.
-    pub(super) fn changed(self, ids: impl IntoIterator<Item = String>) {
+    pub(super) fn changed(self, ids: BTreeSet<String>) {
         self.changed.update_value(|changed| {
-            for id in ids {
-                changed.many |= changed.ids.len() >= SINGLE_MAX;
-                if changed.many {
-                    break;
-                }
-                changed.ids.insert(id);
-            }
+            changed.ids.extend(ids);
+            changed.many |= changed.ids.len() > SINGLE_MAX;
         });
         self.ask();
+    }
+
+    /// Whether all that is seen will be asked for soon.
+    pub(super) fn asks_for_seen(self) -> bool {
+        self.changed.with_value(|changed| changed.many)
     }
 
     /// Something happened, nobody knows to which: the stream was away.

@@ -55,7 +55,9 @@ pub(super) fn Row(list: List, id: Arc<str>) -> impl IntoView {
                 <input type="checkbox" aria-label=format!("Select {id}")
                     prop:checked=selected on:change=select />
             </td>
-            <th scope="row" class="name"><Id id=id.to_string() href=format!("/workflows/{id}") /></th>
+            <th scope="row" class="name">
+                <Id id=id.to_string() href=format!("/workflows/{id}") />
+            </th>
             <td class="phase">{phase}</td>
             <td class="definition" title=whole>
                 <a href=href>{of.name}</a>

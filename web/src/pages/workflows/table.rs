@@ -170,9 +170,8 @@ fn Head(list: List, found: Memo<Option<Vec<Arc<str>>>>) -> impl IntoView {
 /// How many are listed, and how many more there may be.
 #[component]
 fn Told(list: List, shown: Memo<usize>) -> impl IntoView {
-    let loaded = Memo::new(move |_| {
-        list.rows.with(|rows| (rows.ids().len() as u64, rows.next().is_some()))
-    });
+    let loaded =
+        Memo::new(move |_| list.rows.with(|rows| (rows.ids().len() as u64, rows.next().is_some())));
     let told = move || {
         let (count, more) = loaded.get();
         let count = words::plural(count, "workflow", "workflows");
@@ -185,10 +184,12 @@ fn Told(list: List, shown: Memo<usize>) -> impl IntoView {
     let next = move || {
         let (_, more) = loaded.get();
         let sought = list.filter.with(|filter| !filter.text.trim().is_empty());
-        (more && sought).then(|| view! {
-            <button type="button" disabled=list.loading on:click=move |_| list.more()>
-                {format!("Load {PAGE} older ones")}
-            </button>
+        (more && sought).then(|| {
+            view! {
+                <button type="button" disabled=list.loading on:click=move |_| list.more()>
+                    {format!("Load {PAGE} older ones")}
+                </button>
+            }
         })
     };
     view! { <p class="row told"><span class="faint" role="status">{told}</span>{next}</p> }

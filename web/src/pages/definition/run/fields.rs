@@ -32,7 +32,8 @@ pub(super) fn Fields(fields: Vec<Field>, texts: ByField, problems: ByField) -> i
 
 fn field(field: Field, texts: ByField, problems: ByField) -> AnyView {
     let Field { pointer, name, description, required, kind, .. } = field;
-    let about = (!description.is_empty()).then(|| view! { <span class="detail">{description}</span> });
+    let about =
+        (!description.is_empty()).then(|| view! { <span class="detail">{description}</span> });
     let mark = required.then(|| view! { <span class="needed" aria-hidden="true">" *"</span> });
     if let Kind::Object(inner) = kind {
         let inner = inner.into_iter().map(|it| self::field(it, texts, problems)).collect_view();

@@ -39,9 +39,8 @@ pub(super) fn Run(of: Definition) -> impl IntoView {
     let kept = StoredValue::new(form.clone());
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
-        let input = texts.with_untracked(|texts| {
-            kept.with_value(|form| read(form.as_deref(), texts))
-        });
+        let input =
+            texts.with_untracked(|texts| kept.with_value(|form| read(form.as_deref(), texts)));
         let input = match input {
             Ok(input) => input,
             Err(found) => return problems.set(found),
@@ -80,7 +79,7 @@ pub(super) fn Run(of: Definition) -> impl IntoView {
     view! {
         <section class="card">
             <h2>"Run"</h2>
-            <form class="run" novalidate on:submit=submit>
+            <form class="run-form" novalidate on:submit=submit>
                 {body}
                 <label class="field">
                     "Idempotency key (optional: the same key starts it once)"

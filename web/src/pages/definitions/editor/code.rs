@@ -22,17 +22,19 @@ pub(super) fn Code(
     let marked = Memo::new(move |_| {
         verdict.with(|verdict| {
             let Loaded::Ready(verdict) = verdict else { return BTreeMap::new() };
-            let warnings = verdict.warnings.iter().map(|it| (it.line, "line warned"));
-            let problems = verdict.problems.iter().map(|it| (it.line, "line wrong"));
+            let warnings = verdict.warnings.iter().map(|it| (it.line, "line at-warning"));
+            let problems = verdict.problems.iter().map(|it| (it.line, "line at-fault"));
             warnings.chain(problems).collect::<BTreeMap<_, _>>()
         })
     });
     let numbers = move || {
         let count = u32::try_from(count.get()).unwrap_or(u32::MAX);
-        (1..=count).map(move |line| {
-            let class = move || marked.with(|marked| *marked.get(&line).unwrap_or(&"line"));
-            view! { <span class=class>{line}</span> }
-        }).collect_view()
+        (1..=count)
+            .map(move |line| {
+                let class = move || marked.with(|marked| *marked.get(&line).unwrap_or(&"line"));
+                view! { <span class=class>{line}</span> }
+            })
+            .collect_view()
     };
     // After Escape the Tab key leaves the field, as it does everywhere else.
     let leaves = StoredValue::new(false);

@@ -59,11 +59,13 @@ pub(super) fn Editor(
     check(text, ready, verdict);
     let area = NodeRef::<leptos::html::Textarea>::new();
     let body = move || {
-        ready.get().then(|| view! {
-            <div class="editor">
-                <Code text=text verdict=verdict area=area />
-                <Problems text=text verdict=verdict area=area />
-            </div>
+        ready.get().then(|| {
+            view! {
+                <div class="editor">
+                    <Code text=text verdict=verdict area=area />
+                    <Problems text=text verdict=verdict area=area />
+                </div>
+            }
         })
     };
     view! {

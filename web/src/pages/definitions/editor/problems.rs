@@ -28,7 +28,12 @@ pub(super) fn Problems(
             let of = verdict.reference.unwrap_or_default();
             let fine = verdict.problems.is_empty().then(|| {
                 let name = format!("{}/{}:{}", of.namespace, of.name, of.version);
-                view! { <p><Badge tone=Tone::Good text="valid" />" "<span class="mono">{name}</span></p> }
+                view! {
+                    <p>
+                        <Badge tone=Tone::Good text="valid" />
+                        " "<span class="mono">{name}</span>
+                    </p>
+                }
             });
             let wrong = verdict.problems.into_iter().map(|it| (Tone::Bad, it));
             let warned = verdict.warnings.into_iter().map(|it| (Tone::Wait, it));
@@ -57,7 +62,7 @@ fn Problem(tone: Tone, problem: DocumentProblem, go: Callback<(u32, u32)>) -> im
         0 => ().into_any(),
         _ => view! {
             <button type="button" class="place mono" on:click=move |_| go.run((line, column))
-                aria-label=format!("Go to line {line}, column {column}")>
+                aria-label=format!("{line}:{column}, go there")>
                 {format!("{line}:{column}")}
             </button>
         }
@@ -65,7 +70,9 @@ fn Problem(tone: Tone, problem: DocumentProblem, go: Callback<(u32, u32)>) -> im
     };
     view! {
         <li>
-            <span class="row">{place}<Badge tone=tone text=word /><span class="detail">{reason}</span></span>
+            <span class="row">
+                {place}<Badge tone=tone text=word /><span class="detail">{reason}</span>
+            </span>
             <span>{message}</span>
             <span class="detail mono">{pointer}</span>
         </li>
