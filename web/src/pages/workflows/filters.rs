@@ -23,10 +23,12 @@ pub(super) fn Filters(
     };
     let phases = PHASES.into_iter().map(|phase| {
         let pressed = move || filter.with(|filter| filter.phases.contains(&phase)).to_string();
-        let toggle = move |_| change(&|filter| {
-            let chosen = |it: &_| (*it == phase) != filter.phases.contains(it);
-            filter.phases = PHASES.into_iter().filter(chosen).collect();
-        });
+        let toggle = move |_| {
+            change(&|filter| {
+                let chosen = |it: &_| (*it == phase) != filter.phases.contains(it);
+                filter.phases = PHASES.into_iter().filter(chosen).collect();
+            })
+        };
         view! {
             <button type="button" aria-pressed=pressed on:click=toggle>
                 {names::phase(phase)}
