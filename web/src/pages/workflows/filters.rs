@@ -11,6 +11,28 @@ use crate::clock::now_ms;
 const BETWEEN: &str = "between";
 const DAY_MS: i64 = 86_400_000;
 
+/// Buttons for the phases; none = all.
+#[component]
+pub(super) fn Phases(filter: Memo<WorkflowFilter>, set: Callback<WorkflowFilter>) -> impl IntoView {
+    let phases = PHASES.into_iter().map(|phase| {
+        let pressed = move || filter.with(|filter| filter.phases.contains(&phase)).to_string();
+        let toggle = move |_| {
+            let mut changed = filter.get_untracked();
+            let chosen = |it: &_| (*it == phase) != changed.phases.contains(it);
+            changed.phases = PHASES.into_iter().filter(chosen).collect();
+            set.run(changed);
+        };
+        view! {
+            <button type="button" aria-pressed=pressed on:click=toggle>
+                {names::phase(phase)}
+            </button>
+        }
+    });
+    view! {
+        <div class="segments" role="group" aria-label="Phases">{phases.collect_view()}</div>
+    }
+}
+
 #[component]
 pub(super) fn Filters(
     filter: Memo<WorkflowFilter>,
@@ -21,28 +43,11 @@ pub(super) fn Filters(
         change(&mut changed);
         set.run(changed);
     };
-    let phases = PHASES.into_iter().map(|phase| {
-        let pressed = move || filter.with(|filter| filter.phases.contains(&phase)).to_string();
-        let toggle = move |_| {
-            change(&|filter| {
-                let chosen = |it: &_| (*it == phase) != filter.phases.contains(it);
-                filter.phases = PHASES.into_iter().filter(chosen).collect();
-            })
-        };
-        view! {
-            <button type="button" aria-pressed=pressed on:click=toggle>
-                {names::phase(phase)}
-            </button>
-        }
-    });
     let text = move || filter.with(|filter| filter.text.clone());
     let definition = move || filter.with(|filter| filter.definition.to_string());
     view! {
         <form class="filters which" role="search" aria-label="Which workflows"
             on:submit=|event| event.prevent_default()>
-            <div class="phases">
-                <div class="segments" role="group" aria-label="Phases">{phases.collect_view()}</div>
-            </div>
             <label class="field">
                 "Definition"
                 <input type="text" placeholder="namespace/name:version" autocomplete="off"

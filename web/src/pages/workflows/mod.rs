@@ -15,7 +15,7 @@ use leptos_router::hooks::{use_location, use_navigate};
 use planaria_view::workflows::WorkflowFilter;
 
 use crate::ui::{Oops, Title};
-use filters::Filters;
+use filters::{Filters, Phases};
 use follow::Follow;
 use list::List;
 use saved::Saved;
@@ -50,7 +50,10 @@ pub(crate) fn Workflows() -> impl IntoView {
         <Title text="Workflows">
             <a class="button" href="/definitions">"Run a definition"</a>
         </Title>
-        <Saved filter=filter />
+        <div class="row top">
+            <Phases filter=filter set=set />
+            <Saved filter=filter />
+        </div>
         <Filters filter=filter set=set />
         {failure}
         <Table list=list />
