@@ -12,6 +12,8 @@ use crate::pages;
 const MENU: &[(&str, &str, &str)] = &[
     ("/", "Overview", "◉"),
     ("/healing", "Healing", "✚"),
+    ("/workflows", "Workflows", "⇶"),
+    ("/definitions", "Definitions", "❏"),
     ("/workers", "Workers", "⚙"),
     ("/events", "Events", "≋"),
     ("/docs", "API", "{}"),
@@ -32,6 +34,9 @@ pub(crate) fn App() -> impl IntoView {
                     <Route path=path!("/") view=pages::Overview />
                     <Route path=path!("/healing") view=pages::Healing />
                     <Route path=path!("/workflows/:id") view=pages::Workflow />
+                    <Route path=path!("/workflows") view=pages::Workflows />
+                    <Route path=path!("/definitions") view=pages::Definitions />
+                    <Route path=path!("/definitions/:namespace/:name") view=pages::Definition />
                     <Route path=path!("/workers") view=pages::Workers />
                     <Route path=path!("/events") view=pages::Events />
                     <Route path=path!("/docs") view=pages::Docs />

@@ -4,6 +4,7 @@
 pub mod api;
 pub mod chart;
 pub mod document;
+pub mod definitions;
 pub mod events;
 pub mod gantt;
 pub mod graph;
@@ -16,3 +17,4 @@ pub mod names;
 pub mod story;
 pub mod words;
 pub mod workers;
+pub mod workflows;

@@ -31,7 +31,9 @@ impl Failure {
             }
             Code::NotFound => "It may have been removed, or the link is wrong.",
             Code::ResourceExhausted => "The mesh is busy or a limit is reached: try again soon.",
-            Code::InvalidArgument | Code::FailedPrecondition => "Mend what the message names.",
+            Code::InvalidArgument | Code::FailedPrecondition | Code::AlreadyExists => {
+                "Mend what the message names."
+            }
             _ => "The gateway or a service behind it is away: the page tries again by itself.",
         }
     }

@@ -1,5 +1,7 @@
 //! The pages, a file or folder each.
 
+mod definition;
+mod definitions;
 mod docs;
 mod events;
 mod healing;
@@ -8,7 +10,10 @@ mod overview;
 mod settings;
 mod workers;
 mod workflow;
+mod workflows;
 
+pub(crate) use definition::Definition;
+pub(crate) use definitions::Definitions;
 pub(crate) use docs::Docs;
 pub(crate) use events::Events;
 pub(crate) use healing::Healing;
@@ -17,3 +22,4 @@ pub(crate) use overview::Overview;
 pub(crate) use settings::Settings;
 pub(crate) use workers::Workers;
 pub(crate) use workflow::Workflow;
+pub(crate) use workflows::Workflows;
