@@ -35,8 +35,8 @@ pub(crate) fn App() -> impl IntoView {
                     <Route path=path!("/") view=pages::Overview />
                     <Route path=path!("/healing") view=pages::Healing />
                     <Route path=path!("/workers") view=pages::Workers />
-//X                    <Route path=path!("/retries") view=pages::Retries />
-//X                    <Route path=path!("/dead-letters/:id") view=pages::DeadLetter />
+                    <Route path=path!("/retries") view=pages::Retries />
+                    <Route path=path!("/dead-letters/:id") view=pages::DeadLetter />
                 </Routes>
             </main>
         </Router>

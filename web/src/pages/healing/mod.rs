@@ -60,7 +60,7 @@ pub(crate) fn Healing() -> impl IntoView {
     });
     // Another question is another list.
     Effect::new(move |before: Option<()>| {
-        question.track();
+        question.get();
         if before.is_some() {
             list.load();
         }
@@ -147,7 +147,8 @@ pub(crate) fn Healing() -> impl IntoView {
         (list.failure(), list.is_ready(), incidents.with(Vec::is_empty), filter.with(Filter::is_empty))
     });
     let body = move || {
-        kind.track();
+        // Read, not only tracked: a memo that nobody has read knows of no change.
+        kind.get();
         untrack(body)
     };
     view! {

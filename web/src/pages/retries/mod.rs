@@ -3,9 +3,9 @@
 mod breakers;
 mod changes;
 mod due;
-mod filters;
 mod group;
 mod letters;
+mod progress;
 mod redrive;
 
 use leptos::prelude::*;
@@ -48,7 +48,7 @@ pub(crate) fn Retries() -> impl IntoView {
 }
 
 /// Follows the events of these types; what depends on them is asked for again when they come.
-pub(super) fn follow_events(types: &'static [&'static str], workflow_id: String) -> Again {
+pub(in crate::pages) fn follow_events(types: &'static [&'static str], workflow_id: String) -> Again {
     let again = Again::new(PAUSE);
     let subscribe = move || {
         let filter = EventFilter {

@@ -141,9 +141,10 @@ fn listed(attempts: Vec<RunningAttempt>) -> impl IntoView {
         };
         view! { <li>{name}<span class="progress">{progress}</span></li> }
     });
+    let idle = (rows.len() == 0).then(|| view! { <li class="faint">"runs nothing"</li> });
     let rows = rows.collect_view();
     let more = (more > 0).then(|| view! { <li class="faint">{format!("and {more} more")}</li> });
-    view! { <ul class="attempts" tabindex="0" aria-label="Running attempts">{rows}{more}</ul> }
+    view! { <ul class="attempts" tabindex="0" aria-label="Running attempts">{idle}{rows}{more}</ul> }
 }
 
 fn told(
