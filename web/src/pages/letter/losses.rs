@@ -22,7 +22,7 @@ pub(super) fn Losses(losses: Vec<Loss>) -> impl IntoView {
         let progress = if loss.progress.is_empty() { "–".to_owned() } else { loss.progress };
         view! {
             <tr>
-                <th scope="row">{loss.worker_id}</th>
+                <th scope="row" class="nowrap">{loss.worker_id}</th>
                 <td class="number">{loss.attempt}</td>
                 <td class="says">{how}<p class="detail">{loss.detail}</p></td>
                 <td class="number">{ran}</td>

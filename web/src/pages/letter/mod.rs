@@ -44,10 +44,14 @@ fn Page(id: String) -> impl IntoView {
     // Drawn anew only when it changed: somebody may be writing a new input.
     let seen = Memo::new(move |_| data.get());
     let open = Memo::new(move |_| match data.get() {
-        Loaded::Ready(letter) if letter.state() == DeadLetterState::Open => Some(letter.id),
+        Loaded::Ready(letter) if letter.state() == DeadLetterState::Open => {
+            Some((letter.id, letter.workflow_id, letter.task))
+        }
         _ => None,
     });
-    let redrive = move || open.get().map(|id| view! { <RedriveOne id=id again=again /> });
+    let redrive = move || open.get().map(|(id, workflow_id, task)| view! {
+        <RedriveOne id=id workflow_id=workflow_id task=task again=again />
+    });
     view! {
         <Title text=title><a class="button" href="/retries?tab=dead-letters">"All"</a></Title>
         <div class="letter">

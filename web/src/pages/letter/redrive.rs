@@ -4,14 +4,42 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use planaria_proto::retry::v1::RedriveDeadLettersRequest;
 use planaria_proto::types::v1::Payload;
+use planaria_proto::workflow::v1::GetHistoryRequest;
+use planaria_view::letters::raw_input;
 use tonic::Code;
 
 use crate::mesh::{self, Again, Failure};
-use crate::ui::Oops;
+use crate::ui::{Oops, payload_text};
+
+/// The most that one answer has. What longer histories gave a task is not shown.
+const EVENTS_MAX: u32 = 10_000;
 
 #[component]
-pub(super) fn RedriveOne(id: String, again: Again) -> impl IntoView {
+pub(super) fn RedriveOne(
+    id: String,
+    workflow_id: String,
+    task: String,
+    again: Again,
+) -> impl IntoView {
+    // What it had, if its history tells that.
+    let had = RwSignal::new(String::new());
     let input = RwSignal::new(String::new());
+    spawn_local(async move {
+        let request = GetHistoryRequest { workflow_id, after_seq: 0, page_size: EVENTS_MAX };
+        // Without it, somebody has to write all of the new input.
+        let Ok(answer) = mesh::workflows().get_history(request).await else { return };
+        let history = answer.into_inner();
+        let raw = if history.more { None } else { raw_input(&history.events, &task) };
+        let Some(raw) = raw else { return };
+        let text = payload_text(&Payload { content_type: String::new(), data: raw.into() });
+        had.try_set(text.clone());
+        // Nothing that somebody has written meanwhile is lost.
+        input.try_update(|input| if input.is_empty() { *input = text });
+    });
+    let changed = Memo::new(move |_| {
+        let text = input.get();
+        !text.trim().is_empty() && text.trim() != had.get().trim()
+    });
     let busy = RwSignal::new(false);
     let failure = RwSignal::new(None::<Failure>);
     let wrong = Memo::new(move |_| input.with(|text| {
@@ -21,7 +49,7 @@ pub(super) fn RedriveOne(id: String, again: Again) -> impl IntoView {
     }));
     let go = move |_| {
         let text = input.get_untracked();
-        let input = (!text.trim().is_empty()).then(|| Payload {
+        let input = changed.get_untracked().then(|| Payload {
             content_type: String::new(),
             data: text.into_bytes().into(),
         });
@@ -45,17 +73,17 @@ pub(super) fn RedriveOne(id: String, again: Again) -> impl IntoView {
             again.now();
         });
     };
-    let label = move || match input.with(|text| text.trim().is_empty()) {
-        true => "Redrive as it was",
-        false => "Redrive with this input",
+    let label = move || match changed.get() {
+        true => "Redrive with this input",
+        false => "Redrive as it was",
     };
     view! {
         <section class="card">
             <h2>"Let it go on"</h2>
             <p>"The workflow goes on from its fault, with fresh retries."</p>
             <label class="field">
-                "Another raw input for the task, as JSON: what its expressions read. Empty = the one \
-                 it had."
+                "The raw input of the task, as JSON: what its expressions read. Change it, and it goes \
+                 on with what you wrote."
                 <textarea rows="8" spellcheck="false" prop:value=move || input.get()
                     on:input=move |event| input.set(event_target_value(&event))></textarea>
             </label>

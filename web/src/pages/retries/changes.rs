@@ -29,9 +29,11 @@ pub(super) fn Changes(namespace: Asked, again: Again) -> impl IntoView {
                 <tr>
                     <td><When at=change.at /></td>
                     <th scope="row">{key_words(&change.key.unwrap_or_default())}</th>
-                    <td class="row">
-                        {letters::breaker(from)}" → "
-                        <Badge tone=tone(to) text=letters::breaker(to) />
+                    <td>
+                        <span class="row">
+                            {letters::breaker(from)}" → "
+                            <Badge tone=tone(to) text=letters::breaker(to) />
+                        </span>
                     </td>
                     <td class="says">{change.reason}</td>
                 </tr>
