@@ -100,9 +100,9 @@ pub(super) fn RedriveDialog(
             };
             view! {
                 <p role="status">
-                    {which}": "<b>{words::plural(count, "workflow", "workflows")}</b>
-                    {if count == 1 { " goes" } else { " go" }}" on from the fault. At this rate it "
-                    "takes about "{takes}"."
+                    <b>{words::plural(count, "dead letter", "dead letters")}</b>
+                    {format!(" ({which}): the workflow of each goes on from its fault. At this \
+                        rate it takes about {takes}.")}
                 </p>
             }.into_any()
         }

@@ -25,6 +25,8 @@ pub(super) fn WorkerCard(worker: Memo<Worker>) -> impl IntoView {
     }));
     let connected = Memo::new(move |_| worker.with(|it| it.connected_at));
     let beat = Memo::new(move |_| worker.with(|it| it.last_beat_at));
+    let gone =
+        Memo::new(move |_| matches!(head.get().1, Liveness::Dead | Liveness::Left));
     let class = move || match head.get().1 {
         Liveness::Dead | Liveness::Left => "card worker gone",
         Liveness::Suspect => "card worker suspect",
@@ -56,7 +58,8 @@ pub(super) fn WorkerCard(worker: Memo<Worker>) -> impl IntoView {
         <li class=class>
             {title}
             <Load worker=worker />
-            <Phi worker=worker />
+            // Of who is gone, nothing is measured any more.
+            {move || (!gone.get()).then(|| view! { <Phi worker=worker /> })}
             <p class="detail">
                 "Last beat " {move || view! { <When at=beat.get() /> }}
                 ", connected " {move || view! { <When at=connected.get() /> }}
