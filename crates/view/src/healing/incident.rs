@@ -67,7 +67,8 @@ impl Incident {
         if self.healings.len() == 1 || first.lost_worker.is_empty() {
             return first.summary.clone();
         }
-        let mut tasks: Vec<_> = self.healings.iter().map(|it| (&it.workflow_id, &it.task)).collect();
+        let mut tasks: Vec<_> =
+            self.healings.iter().map(|it| (&it.workflow_id, &it.task)).collect();
         tasks.sort_unstable();
         tasks.dedup();
         let signals: Vec<_> = self.signals().into_iter().map(how).collect();

@@ -103,7 +103,9 @@ impl Timeline {
         let drawn = incident.healings.iter().take(lanes_max);
         Self {
             lanes: drawn.map(|healing| lane(healing, now_ms, &x)).collect(),
-            ticks: ticks(length).map(|ms| Tick { x: BEFORE + ms * scale, words: span(ms) }).collect(),
+            ticks: ticks(length)
+                .map(|ms| Tick { x: BEFORE + ms * scale, words: span(ms) })
+                .collect(),
             left_out: incident.healings.len().saturating_sub(lanes_max),
         }
     }
@@ -114,7 +116,8 @@ fn lane(healing: &Healing, now_ms: i64, x: &dyn Fn(i64) -> f64) -> Lane {
     let signal = healing.signal_at.as_ref().map_or(detected, millis).min(detected);
     let healed = healing.healed_at.as_ref().map(millis);
     let until = healed.unwrap_or(now_ms).max(detected);
-    let piece = |kind, from: f64, to: f64| Span { kind, x: from, width: (to - from).max(WIDTH_MIN) };
+    let piece =
+        |kind, from: f64, to: f64| Span { kind, x: from, width: (to - from).max(WIDTH_MIN) };
     let mut above = vec![piece(SpanKind::Unknown, x(signal), x(detected))];
     if healing.lost_attempt > 0 {
         above.insert(0, piece(SpanKind::Lost, 0.0, x(signal)));

@@ -24,8 +24,8 @@ struct Flowing {
     given: HashMap<String, Document>,
 }
 
-/// The raw input of the last run of a task: what its own expressions read. Nothing where the history
-/// does not tell it; it must be whole, and in order.
+/// The raw input of the last run of a task: what its own expressions read. Nothing where the
+/// history does not tell it; it must be whole, and in order.
 #[must_use]
 pub fn raw_input(history: &[HistoryEvent], task: &str) -> Option<Vec<u8>> {
     let flowing = read(history);
@@ -104,7 +104,13 @@ mod tests {
 
     fn started(frame: u32, task: &str, parent: u32, input: Option<&'static str>) -> Event {
         let input = input.map(Into::into);
-        Event::TaskStarted(TaskStarted { frame, task: task.into(), parent, input, ..Default::default() })
+        Event::TaskStarted(TaskStarted {
+            frame,
+            task: task.into(),
+            parent,
+            input,
+            ..Default::default()
+        })
     }
 
     fn completed(frame: u32, output: Option<&'static str>) -> Event {
@@ -148,7 +154,8 @@ mod tests {
 
     #[test]
     fn what_somebody_gave_a_task_that_runs_again_counts() {
-        let mut events = vec![workflow("1"), started(1, "/do", 0, None), started(2, "/do/0/a", 1, None)];
+        let mut events =
+            vec![workflow("1"), started(1, "/do", 0, None), started(2, "/do/0/a", 1, None)];
         let rerun = WorkflowRerun {
             from_seq: 3,
             task: "/do/0/a".into(),

@@ -1,7 +1,9 @@
 //! What happened to a task, in words.
 
 use planaria_proto::workflow::v1::history_event::Event;
-use planaria_proto::workflow::v1::{AttemptFailed, AttemptLost, ErrorCaught, Execution, HistoryEvent};
+use planaria_proto::workflow::v1::{
+    AttemptFailed, AttemptLost, ErrorCaught, Execution, HistoryEvent,
+};
 
 use super::error;
 use crate::healing::how;
@@ -27,9 +29,7 @@ pub fn tell(fact: &HistoryEvent) -> Option<Told> {
         Event::WorkflowStarted(_) => good("the workflow started", ""),
         Event::WorkflowSuspended(event) => good("the workflow was suspended", &event.reason),
         Event::WorkflowResumed(_) => good("the workflow was resumed", ""),
-        Event::WorkflowCancelled(event) => {
-            bad("the workflow was cancelled", event.reason.clone())
-        }
+        Event::WorkflowCancelled(event) => bad("the workflow was cancelled", event.reason.clone()),
         Event::WorkflowFaulted(event) => bad("the workflow faulted", error(event.error.as_ref())),
         Event::WorkflowCompleted(_) => good("the workflow completed", ""),
         Event::WorkflowRetried(event) => good("the workflow goes on from its fault", &event.reason),
@@ -54,9 +54,7 @@ pub fn tell(fact: &HistoryEvent) -> Option<Told> {
 }
 
 fn on(execution: Option<&Execution>) -> String {
-    execution.map_or_else(String::new, |it| {
-        format!(" on {}, attempt {}", it.worker_id, it.attempt)
-    })
+    execution.map_or_else(String::new, |it| format!(" on {}, attempt {}", it.worker_id, it.attempt))
 }
 
 fn failed(event: &AttemptFailed) -> Told {

@@ -62,7 +62,8 @@ pub(super) fn IncidentCard(
             <details open=is_open on:toggle=toggled>
                 <summary>{count}</summary>
                 <p class="detail row">
-                    "Incident" <Id id=id.clone() href=format!("/healing?incident={id}&window=30d") />
+                    "Incident "
+                    <Id id=id.clone() href=format!("/healing?incident={id}&window=30d") />
                 </p>
                 <div class="scroll" tabindex="0" role="region" aria-label="Healings">
                     <table>
@@ -149,11 +150,11 @@ fn row(healing: Healing) -> impl IntoView {
     view! {
         <tr title=healing.summary.clone()>
             <th scope="row" class="mono">{task}</th>
-            <td>{who(healing.lost_attempt, &healing.lost_worker)}</td>
-            <td>{names::signal(healing.signal())}</td>
+            <td class="nowrap">{who(healing.lost_attempt, &healing.lost_worker)}</td>
+            <td class="nowrap">{names::signal(healing.signal())}</td>
             <td class="number">{span(&healing.detected_after)}</td>
-            <td>{names::action(healing.action())}</td>
-            <td>{who(healing.new_attempt, &healing.new_worker)}</td>
+            <td class="nowrap">{names::action(healing.action())}</td>
+            <td class="nowrap">{who(healing.new_attempt, &healing.new_worker)}</td>
             <td class="number">{healed}</td>
             <td>{workflow}</td>
         </tr>

@@ -144,7 +144,8 @@ pub(crate) fn Healing() -> impl IntoView {
     };
     // Drawn anew only when it changes which of these is shown.
     let kind = Memo::new(move |_| {
-        (list.failure(), list.is_ready(), incidents.with(Vec::is_empty), filter.with(Filter::is_empty))
+        let (nothing, all) = (incidents.with(Vec::is_empty), filter.with(Filter::is_empty));
+        (list.failure(), list.is_ready(), nothing, all)
     });
     let body = move || {
         // Read, not only tracked: a memo that nobody has read knows of no change.

@@ -46,7 +46,8 @@ pub(super) fn SpreadChart(
         });
         let bars = bars(&buckets.collect::<Vec<_>>());
         view! {
-            <svg class="bars" role="img" aria-label=format!("{title}: {said}") height=HEIGHT.to_string()>
+            <svg class="bars" role="img" aria-label=format!("{title}: {said}")
+                height=HEIGHT.to_string()>
                 {draw(bars)}
             </svg>
             <p class="detail">{said.clone()}</p>
@@ -88,12 +89,15 @@ fn draw(bars: Vec<Bar>) -> impl IntoView {
                 text-anchor="middle">{words::count(bar.count)}</text>
         });
         let label = (index % every == 0).then(|| view! {
-            <text x=middle.clone() y=(HEIGHT - 4.0).to_string() text-anchor="middle">
+            // Where it is narrow, every other label is left out.
+            <text class=if index / every % 2 == 1 { "odd" } else { "" }
+                x=middle.clone() y=(HEIGHT - 4.0).to_string() text-anchor="middle">
                 {format!("≤ {}", words::span(bar.until_ms))}
             </text>
         });
         view! {
-            <rect class="bar" x=format!("{:.2}%", x + step * 0.08) width=format!("{:.2}%", step * 0.84)
+            <rect class="bar" x=format!("{:.2}%", x + step * 0.08)
+                width=format!("{:.2}%", step * 0.84)
                 y=format!("{:.1}", floor - height) height=format!("{height:.1}") rx="3" />
             {count}{label}
         }

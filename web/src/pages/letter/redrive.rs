@@ -82,8 +82,8 @@ pub(super) fn RedriveOne(
             <h2>"Let it go on"</h2>
             <p>"The workflow goes on from its fault, with fresh retries."</p>
             <label class="field">
-                "The raw input of the task, as JSON: what its expressions read. Change it, and it goes \
-                 on with what you wrote."
+                "The raw input of the task, as JSON: what its expressions read. Change it, and it \
+                 goes on with what you wrote."
                 <textarea rows="8" spellcheck="false" prop:value=move || input.get()
                     on:input=move |event| input.set(event_target_value(&event))></textarea>
             </label>

@@ -53,5 +53,7 @@ pub(super) fn Changes(namespace: Asked, again: Again) -> impl IntoView {
             </div>
         }.into_any()
     };
-    view! { <section class="card"><h2>"Last changes"</h2><Show data=data render=render /></section> }
+    view! {
+        <section class="card"><h2>"Last changes"</h2><Show data=data render=render /></section>
+    }
 }

@@ -42,10 +42,7 @@ pub(super) fn Due() -> impl IntoView {
             let next = due.map(words::millis).find(|at| *at > now_ms());
             if let Some(next) = next {
                 let pause = (next - now_ms()).max(0) + STARTED_AFTER_MS;
-                // Events that come before ask again anyhow, and find the next one then.
-                if pause < 60_000 {
-                    again.after(Duration::from_millis(pause as u64));
-                }
+                again.after(Duration::from_millis(pause as u64));
             }
             answer.retries
         });

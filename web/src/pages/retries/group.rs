@@ -90,7 +90,8 @@ fn Inside(query: Memo<LetterQuery>, fingerprint: String, again: Again) -> impl I
     let render = move |answer: ListDeadLettersResponse| {
         let shown = answer.dead_letters.len() as u64;
         let more = (answer.total > shown).then(|| view! {
-            <button type="button" class="further" on:click=move |_| size.update(|size| *size += PAGE)>
+            <button type="button" class="further"
+                on:click=move |_| size.update(|size| *size += PAGE)>
                 {format!("More: {} of {} are shown", shown, words::count(answer.total))}
             </button>
         });

@@ -48,7 +48,10 @@ pub(crate) fn Retries() -> impl IntoView {
 }
 
 /// Follows the events of these types; what depends on them is asked for again when they come.
-pub(in crate::pages) fn follow_events(types: &'static [&'static str], workflow_id: String) -> Again {
+pub(in crate::pages) fn follow_events(
+    types: &'static [&'static str],
+    workflow_id: String,
+) -> Again {
     let again = Again::new(PAUSE);
     let subscribe = move || {
         let filter = EventFilter {

@@ -147,7 +147,9 @@ fn listed(attempts: Vec<RunningAttempt>) -> impl IntoView {
     let idle = (rows.len() == 0).then(|| view! { <li class="faint">"runs nothing"</li> });
     let rows = rows.collect_view();
     let more = (more > 0).then(|| view! { <li class="faint">{format!("and {more} more")}</li> });
-    view! { <ul class="attempts" tabindex="0" aria-label="Running attempts">{idle}{rows}{more}</ul> }
+    view! {
+        <ul class="attempts" tabindex="0" aria-label="Running attempts">{idle}{rows}{more}</ul>
+    }
 }
 
 fn told(
@@ -157,7 +159,8 @@ fn told(
         String,
     ),
 ) -> impl IntoView {
-    let mut labels: Vec<_> = facts.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let labels = facts.labels.iter().map(|(key, value)| format!("{key}={value}"));
+    let mut labels: Vec<_> = labels.collect();
     labels.sort_unstable();
     let chips = |names: Vec<String>| {
         if names.is_empty() {

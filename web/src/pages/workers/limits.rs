@@ -33,7 +33,9 @@ pub(super) fn Limits(again: Again) -> impl IntoView {
             let total = state.total.unwrap_or_default();
             let by_value = !limit.per.is_empty();
             let uses = state.uses.into_iter().filter(move |it| by_value && it.waiting > 0);
-            let uses = uses.map(|it| row(format!("{} is {}", limit.per, value(&it)), String::new(), &it));
+            let uses = uses.map(|it| {
+                row(format!("{} is {}", limit.per, value(&it)), String::new(), &it)
+            });
             let first = row(
                 format!("{} / {}", limit.namespace, limit.function),
                 allowed(&limit),

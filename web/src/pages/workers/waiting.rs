@@ -73,7 +73,9 @@ pub(super) fn Waits(again: Again) -> impl IntoView {
         <section class="card">
             <h2>
                 "Waiting for a worker"
-                <button type="button" class="more" on:click=move |_| again.now()>"Ask again"</button>
+                <button type="button" class="more" on:click=move |_| again.now()>
+                    "Ask again"
+                </button>
             </h2>
             <Show data=data render=render />
         </section>
