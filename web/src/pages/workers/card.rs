@@ -12,6 +12,8 @@ use crate::ui::{Badge, Confirm, Id, Tone, When};
 
 /// Attempts that are listed before the rest is counted.
 const LISTED_MAX: usize = 50;
+/// Below this suspicion, a heart beats as it should.
+const PHI_NOTED: f64 = 1.0;
 
 #[component]
 pub(super) fn WorkerCard(worker: Memo<Worker>) -> impl IntoView {
@@ -27,6 +29,15 @@ pub(super) fn WorkerCard(worker: Memo<Worker>) -> impl IntoView {
     let beat = Memo::new(move |_| worker.with(|it| it.last_beat_at));
     let gone =
         Memo::new(move |_| matches!(head.get().1, Liveness::Dead | Liveness::Left));
+    // The stream is silent about a worker whose heart beats as it should, and tells at once when
+    // it does not: the last beat that was told is old, and says nothing, while all is well.
+    let beats_well = Memo::new(move |_| worker.with(|it| {
+        it.liveness() == Liveness::Alive && it.phi < PHI_NOTED
+    }));
+    let beats = move || match beats_well.get() {
+        true => view! { "Its heart beats" }.into_any(),
+        false => view! { "Last beat "<When at=beat.get() /> }.into_any(),
+    };
     let class = move || match head.get().1 {
         Liveness::Dead | Liveness::Left => "card worker gone",
         Liveness::Suspect => "card worker suspect",
@@ -61,8 +72,7 @@ pub(super) fn WorkerCard(worker: Memo<Worker>) -> impl IntoView {
             // Of who is gone, nothing is measured any more.
             {move || (!gone.get()).then(|| view! { <Phi worker=worker /> })}
             <p class="detail">
-                "Last beat " {move || view! { <When at=beat.get() /> }}
-                ", connected " {move || view! { <When at=connected.get() /> }}
+                {beats}", connected " {move || view! { <When at=connected.get() /> }}
             </p>
             {move || listed(attempts.get())}
             {move || told(facts.get())}
