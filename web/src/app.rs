@@ -15,6 +15,7 @@ const MENU: &[(&str, &str, &str)] = &[
     ("/workflows", "Workflows", "⇶"),
     ("/definitions", "Definitions", "❏"),
     ("/workers", "Workers", "⚙"),
+    ("/retries", "Retries", "↻"),
     ("/events", "Events", "≋"),
     ("/docs", "API", "{}"),
     ("/settings", "Settings", "☰"),
@@ -38,6 +39,8 @@ pub(crate) fn App() -> impl IntoView {
                     <Route path=path!("/definitions") view=pages::Definitions />
                     <Route path=path!("/definitions/:namespace/:name") view=pages::Definition />
                     <Route path=path!("/workers") view=pages::Workers />
+                    <Route path=path!("/retries") view=pages::Retries />
+                    <Route path=path!("/dead-letters/:id") view=pages::DeadLetter />
                     <Route path=path!("/events") view=pages::Events />
                     <Route path=path!("/docs") view=pages::Docs />
                     <Route path=path!("/settings") view=pages::Settings />

@@ -7,18 +7,21 @@ use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
+use crate::clock::now_ms;
+
 /// Whoever tracks it asks again whenever it says so.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Again {
     turn: RwSignal<u32>,
-    waiting: StoredValue<bool>,
+    /// When it is asked next, in milliseconds since 1970.
+    next: StoredValue<Option<i64>>,
     pause: Duration,
 }
 
 impl Again {
     /// Changes that come within `pause` are asked for together.
     pub(crate) fn new(pause: Duration) -> Self {
-        Self { turn: RwSignal::new(0), waiting: StoredValue::new(false), pause }
+        Self { turn: RwSignal::new(0), next: StoredValue::new(None), pause }
     }
 
     pub(crate) fn track(&self) {
@@ -35,18 +38,23 @@ impl Again {
         self.after(self.pause);
     }
 
-    /// After so long, or when the change before this one is asked for.
+    /// After so long at the latest.
     pub(crate) fn after(&self, pause: Duration) {
         let this = *self;
-        // Gone with its page, or on its way already.
-        if this.waiting.try_get_value().unwrap_or(true) {
+        let at = now_ms().saturating_add(pause.as_millis() as i64);
+        // Gone with its page, or asked sooner anyhow.
+        let Some(next) = this.next.try_get_value() else { return };
+        if next.is_some_and(|next| next <= at) {
             return;
         }
-        this.waiting.set_value(true);
+        this.next.set_value(Some(at));
         spawn_local(async move {
             TimeoutFuture::new(pause.as_millis() as u32).await;
-            this.waiting.try_set_value(false);
-            this.now();
+            // Somebody who came later may have wanted it sooner.
+            if this.next.try_get_value() == Some(Some(at)) {
+                this.next.set_value(None);
+                this.now();
+            }
         });
     }
 }

@@ -64,7 +64,8 @@ impl Filter {
             incident.healings.iter().any(holds)
         };
         let open = incident.open() > 0;
-        (open || (!self.open && incident.detected_at().is_some_and(|at| at >= since_ms)))
+        let recent = incident.detected_at().is_some_and(|at| at >= since_ms);
+        (open || (recent && !self.open))
             && (self.incident.is_empty() || incident.id == self.incident)
             && (self.signal.is_empty() || any(&|it| names::signal(it.signal()) == self.signal))
             && (self.action.is_empty() || any(&|it| names::action(it.action()) == self.action))

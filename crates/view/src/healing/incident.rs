@@ -73,7 +73,7 @@ impl Incident {
         tasks.dedup();
         let signals: Vec<_> = self.signals().into_iter().map(how).collect();
         format!(
-            "worker {} was lost with {}: {}",
+            "{} was lost with {}: {}",
             first.lost_worker,
             plural(tasks.len() as u64, "task", "tasks"),
             signals.join("; ")
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(ids, [("s2", 1), ("d", 1), ("s1", 2)]);
         assert_eq!(incidents[0].healed_after_ms(), None);
         assert_eq!(incidents[2].healed_after_ms(), Some(150.0));
-        assert_eq!(incidents[2].headline(), "worker w1 was lost with 2 tasks: its stream broke");
+        assert_eq!(incidents[2].headline(), "w1 was lost with 2 tasks: its stream broke");
         assert_eq!(incidents[1].headline(), "d healed");
     }
 

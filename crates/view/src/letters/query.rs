@@ -64,7 +64,7 @@ impl LetterQuery {
         ];
         let said = parts.iter().filter(|(_, value)| !value.is_empty());
         let said: Vec<_> = said.map(|(name, value)| format!("{name} {value}")).collect();
-        if said.is_empty() { "all open dead letters".into() } else { said.join(", ") }
+        if said.is_empty() { "all that are open".into() } else { said.join(", ") }
     }
 }
 
@@ -79,7 +79,7 @@ mod tests {
         let before = all.redrive_filter("", 1500).before;
         assert_eq!(before, Some(Timestamp { seconds: 1, nanos: 500_000_000 }));
         assert_eq!(all.redrive_filter("f", 1500).before, None);
-        assert_eq!(all.words(), "all open dead letters");
+        assert_eq!(all.words(), "all that are open");
         let some = LetterQuery { function: "charge".into(), ..LetterQuery::default() };
         assert_eq!(some.redrive_filter("", 1500).before, None);
         assert_eq!(some.words(), "function charge");

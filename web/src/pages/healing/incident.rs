@@ -56,12 +56,13 @@ pub(super) fn IncidentCard(
                 <h2>{incident.headline()}</h2>
                 <span class="faint"><When at=detected_at /></span>
             </div>
+            {doings(&incident).map(|doings| view! { <p class="doing">{doings}</p> })}
             <p class="detail facts">{facts(&incident)}</p>
             {drawing}
             <details open=is_open on:toggle=toggled>
                 <summary>{count}</summary>
                 <p class="detail row">
-                    "Incident"
+                    "Incident "
                     <Id id=id.clone() href=format!("/healing?incident={id}&window=30d") />
                 </p>
                 <div class="scroll" tabindex="0" role="region" aria-label="Healings">
@@ -84,7 +85,7 @@ pub(super) fn IncidentCard(
     }
 }
 
-/// How it is: healed after so long, or what is being done about it, and for how long already.
+/// How it is: healed after so long, or being healed, and for how long already.
 #[component]
 fn Verdict(incident: Incident) -> impl IntoView {
     if let Some(ms) = incident.healed_after_ms() {
@@ -102,11 +103,16 @@ fn Verdict(incident: Incident) -> impl IntoView {
         let ms = signal.map_or(0, |at| Clock::now() - at).max(0);
         words::span((ms / 1000 * 1000) as f64)
     };
-    view! {
-        <span class=format!("badge {}", tone.class())>"healing for "{since}</span>
-        <span class="doing">{doing(action)}</span>
-    }
-    .into_any()
+    view! { <span class=format!("badge {}", tone.class())>"healing for "{since}</span> }.into_any()
+}
+
+/// What is being done about what is not healed yet.
+fn doings(incident: &Incident) -> Option<String> {
+    let open = incident.healings.iter().filter(|it| it.healed_at.is_none());
+    let mut doings: Vec<_> = open.map(|it| doing(it.action())).collect();
+    doings.sort_unstable();
+    doings.dedup();
+    (!doings.is_empty()).then(|| format!("Now: {}", doings.join("; ")))
 }
 
 /// What is the same for all of it, in a line.
@@ -116,11 +122,12 @@ fn facts(incident: &Incident) -> String {
     if let Some(ms) = incident.detected_after_ms() {
         facts.push(format!("detected after {}", words::span(ms)));
     }
-    let mut actions: Vec<HealingAction> = incident.healings.iter().map(Healing::action).collect();
+    let healed: Vec<_> = incident.healings.iter().filter(|it| it.healed_at.is_some()).collect();
+    let mut actions: Vec<HealingAction> = healed.iter().map(|it| it.action()).collect();
     actions.sort_unstable();
     actions.dedup();
     for action in actions {
-        let count = incident.healings.iter().filter(|it| it.action() == action).count();
+        let count = healed.iter().filter(|it| it.action() == action).count();
         let name = names::action(action);
         facts.push(if count == 1 { name.to_owned() } else { format!("{count} × {name}") });
     }
@@ -143,11 +150,11 @@ fn row(healing: Healing) -> impl IntoView {
     view! {
         <tr title=healing.summary.clone()>
             <th scope="row" class="mono">{task}</th>
-            <td>{who(healing.lost_attempt, &healing.lost_worker)}</td>
-            <td>{names::signal(healing.signal())}</td>
+            <td class="nowrap">{who(healing.lost_attempt, &healing.lost_worker)}</td>
+            <td class="nowrap">{names::signal(healing.signal())}</td>
             <td class="number">{span(&healing.detected_after)}</td>
-            <td>{names::action(healing.action())}</td>
-            <td>{who(healing.new_attempt, &healing.new_worker)}</td>
+            <td class="nowrap">{names::action(healing.action())}</td>
+            <td class="nowrap">{who(healing.new_attempt, &healing.new_worker)}</td>
             <td class="number">{healed}</td>
             <td>{workflow}</td>
         </tr>

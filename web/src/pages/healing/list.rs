@@ -61,8 +61,8 @@ impl List {
         let first = page_token.is_empty();
         let turn = self.turn.get_value();
         let (workflow, incident) = self.question.get_untracked();
-        let workflow_id =
-            if workflow.len() == WORKFLOW_ID_CHARS { workflow } else { String::new() };
+        let whole = workflow.len() == WORKFLOW_ID_CHARS;
+        let workflow_id = if whole { workflow } else { String::new() };
         let request = ListHealingsRequest {
             workflow_id,
             incident,
@@ -108,9 +108,8 @@ impl List {
 
     /// When the oldest that is loaded was detected; nothing where there is none.
     pub(super) fn reaches_back_to(&self) -> Option<i64> {
-        self.with(|all| {
-            all.iter().filter_map(|it| Some(words::millis(it.detected_at.as_ref()?))).min()
-        })
+        let detected = |it: &Healing| it.detected_at.as_ref().map(words::millis);
+        self.with(|all| all.iter().filter_map(detected).min())
     }
 
     pub(super) fn has_more(&self) -> bool {
