@@ -12,10 +12,7 @@ use crate::pages;
 const MENU: &[(&str, &str, &str)] = &[
     ("/", "Overview", "◉"),
     ("/healing", "Healing", "✚"),
-    ("/workflows", "Workflows", "⇶"),
-    ("/definitions", "Definitions", "❏"),
     ("/workers", "Workers", "⚙"),
-    ("/retries", "Retries", "↻"),
     ("/events", "Events", "≋"),
     ("/docs", "API", "{}"),
     ("/settings", "Settings", "☰"),
@@ -33,6 +30,8 @@ pub(crate) fn App() -> impl IntoView {
             <main id="page" tabindex="-1">
                 <Routes fallback=pages::Lost>
                     <Route path=path!("/") view=pages::Overview />
+                    <Route path=path!("/healing") view=pages::Healing />
+                    <Route path=path!("/workers") view=pages::Workers />
                     <Route path=path!("/events") view=pages::Events />
                     <Route path=path!("/docs") view=pages::Docs />
                     <Route path=path!("/settings") view=pages::Settings />
@@ -44,24 +43,39 @@ pub(crate) fn App() -> impl IntoView {
 
 #[component]
 fn Menu() -> impl IntoView {
-    let entries = MENU.iter().map(|&(href, name, symbol)| view! {
-        <li>
-            <A href=href exact=href == "/">
-                <span class="symbol" aria-hidden="true">{symbol}</span>
-                <span class="name">{name}</span>
-            </A>
-        </li>
+    let entries = MENU.iter().map(|&(href, name, symbol)| {
+        view! {
+            <li>
+                <A href=href exact=href == "/">
+                    <span class="symbol" aria-hidden="true">{symbol}</span>
+                    <span class="name">{name}</span>
+                </A>
+            </li>
+        }
     });
     view! {
         <nav class="menu" aria-label="Pages">
             <a class="brand" href="/" aria-label="Planaria">
-                <img src="/favicon.svg" alt="" width="26" height="26" />
+                <Mark />
                 <span class="name">"Planaria"</span>
             </a>
             <ul>{entries.collect_view()}</ul>
             <LinkState />
             <Theme />
         </nav>
+    }
+}
+
+/// A flatworm.
+#[component]
+fn Mark() -> impl IntoView {
+    view! {
+        <svg viewBox="0 0 32 32" aria-hidden="true">
+            <rect width="32" height="32" rx="8" fill="#0f766e" />
+            <path d="M7 21c3-9 6 1 9-5s6-9 9-5" fill="none" stroke="#fff" stroke-width="3.4"
+                stroke-linecap="round" />
+            <circle cx="24.4" cy="10.6" r="1.5" fill="#fff" />
+        </svg>
     }
 }
 
@@ -105,7 +119,8 @@ fn Theme() -> impl IntoView {
         }
     };
     view! {
-        <button class="theme" type="button" on:click=change aria-label="Change between light and dark">
+        <button class="theme" type="button" on:click=change
+            aria-label="Change between light and dark">
             "◐"
         </button>
     }

@@ -4,7 +4,11 @@
 pub mod api;
 pub mod chart;
 pub mod events;
+pub mod healing;
+pub mod histogram;
 pub mod keys;
+pub mod letters;
 pub mod limits;
 pub mod names;
 pub mod words;
+pub mod workers;

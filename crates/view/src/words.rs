@@ -35,8 +35,8 @@ pub fn span(ms: f64) -> String {
 fn long_span(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     let (large, small) = match seconds {
-        ..3600 => ((minutes, "min"), (seconds % 60, "s")),
-        ..86_400 => ((hours, "h"), (minutes % 60, "min")),
+        0..3600 => ((minutes, "min"), (seconds % 60, "s")),
+        3600..86_400 => ((hours, "h"), (minutes % 60, "min")),
         _ => ((days, "d"), (hours % 24, "h")),
     };
     match small {
@@ -52,9 +52,9 @@ pub fn ago(at_ms: i64, now_ms: i64) -> String {
     let seconds = distance.unsigned_abs() / 1000;
     let words = match seconds {
         0 => return if distance < -500 { "in 1 s".into() } else { "just now".into() },
-        ..60 => format!("{seconds} s"),
-        ..3600 => format!("{} min", seconds / 60),
-        ..172_800 => format!("{} h", seconds / 3600),
+        1..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..172_800 => format!("{} h", seconds / 3600),
         _ => format!("{} d", seconds / 86_400),
     };
     if distance > 0 { format!("{words} ago") } else { format!("in {words}") }

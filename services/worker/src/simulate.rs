@@ -150,7 +150,8 @@ async fn work(context: &Context, arguments: &Arguments) {
             }
         }
     }
-    if !arguments.hangs.is_none_or(|hangs| hangs.includes(context.attempt())) {
+    let hangs = arguments.hangs.is_none_or(|hangs| hangs.includes(context.attempt()));
+    if !hangs {
         return;
     }
     if let Some(stall) = arguments.stall {

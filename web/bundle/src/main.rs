@@ -2,8 +2,9 @@
 //!
 //! wasm-bindgen puts the JavaScript around the module. The page, `index.html`, lies at the top;
 //! all else lies below `assets/` in a folder that is named after what it contains, so that a
-//! browser may keep it for ever, and the page is told where. Beside each file lies the same
-//! compressed, `.br`, which is what the gateway takes.
+//! browser may keep it for ever, and the page is told where. What the program itself names, such as
+//! an image of `static/`, lies at the top as well. Beside each file lies the same one compressed,
+//! `.br`, which is what the gateway takes.
 
 mod page;
 
@@ -32,6 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut files = Files::new();
     collect(statics, statics, &mut files)?;
     let page = files.remove(PAGE).ok_or(format!("{} has no {PAGE}", statics.display()))?;
+    let named: Vec<String> = files.keys().cloned().collect();
     // It becomes the result in one step, so that nobody finds half of it.
     let fresh = dist.with_extension("new");
     remove(&fresh)?;
@@ -43,6 +45,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let page = page::refer(&String::from_utf8(page)?, &folder, |path| files.contains_key(path))?;
     for (path, content) in &files {
         write(&fresh, &format!("{folder}/{path}"), content)?;
+    }
+    for path in &named {
+        write(&fresh, path, &files[path])?;
     }
     write(&fresh, PAGE, page.as_bytes())?;
     remove(dist)?;

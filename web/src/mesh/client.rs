@@ -1,7 +1,7 @@
 //! A client for each public service.
 
 use leptos::prelude::window;
-use planaria_proto::failure_detector::v1::failure_detector_service_client::FailureDetectorServiceClient;
+use planaria_proto::failure_detector::v1::failure_detector_service_client as detector_client;
 use planaria_proto::flow::v1::flow_service_client::FlowServiceClient;
 use planaria_proto::gateway::v1::access_service_client::AccessServiceClient;
 use planaria_proto::monitoring::v1::monitoring_service_client::MonitoringServiceClient;
@@ -9,6 +9,7 @@ use planaria_proto::notification::v1::notification_service_client::NotificationS
 use planaria_proto::retry::v1::retry_service_client::RetryServiceClient;
 use planaria_proto::workflow::v1::definition_service_client::DefinitionServiceClient;
 use planaria_proto::workflow::v1::workflow_service_client::WorkflowServiceClient;
+use detector_client::FailureDetectorServiceClient;
 use tonic::service::interceptor::InterceptedService;
 use tonic_web_wasm_client::Client;
 

@@ -26,7 +26,9 @@ impl Failure {
     pub(crate) fn advice(&self) -> &'static str {
         match self.code {
             Code::Unauthenticated => "Log in with an API key under Settings.",
-            Code::PermissionDenied => "Ask an administrator for a key with a role that may do this.",
+            Code::PermissionDenied => {
+                "Ask an administrator for a key with a role that may do this."
+            }
             Code::NotFound => "It may have been removed, or the link is wrong.",
             Code::ResourceExhausted => "The mesh is busy or a limit is reached: try again soon.",
             Code::InvalidArgument | Code::FailedPrecondition => "Mend what the message names.",

@@ -40,8 +40,9 @@ pub(crate) struct ShowKey;
 impl Interceptor for ShowKey {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(key) = Key::get() {
-            let value = MetadataValue::try_from(format!("Bearer {key}"))
-                .map_err(|_| Status::unauthenticated("the API key has characters that no key has"))?;
+            let value = MetadataValue::try_from(format!("Bearer {key}")).map_err(|_| {
+                Status::unauthenticated("the API key has characters that no key has")
+            })?;
             request.metadata_mut().insert("authorization", value);
         }
         Ok(request)

@@ -1,5 +1,6 @@
 //! The mesh, as a browser reaches it: calls, the one stream of a page, and who one is.
 
+mod again;
 mod client;
 mod door;
 mod failure;
@@ -8,6 +9,7 @@ mod key;
 mod raw;
 mod visibility;
 
+pub(crate) use again::Again;
 pub(crate) use client::*;
 pub(crate) use door::knock;
 pub(crate) use failure::{Failure, Loaded};

@@ -26,19 +26,28 @@ pub(crate) fn TimeChart(
         Chart::new(&points, window.get(), (WIDTH, HEIGHT), least)
     });
     let legend = move || {
-        series.get().into_iter().enumerate().map(|(index, (name, points))| {
-            let last = points.iter().rev().find_map(|(_, value)| *value);
-            let last = last.map_or_else(|| "–".to_owned(), words);
-            view! { <span class=format!("series s{index}")>{name}" "<b>{last}</b></span> }
-        }).collect_view()
+        series
+            .get()
+            .into_iter()
+            .enumerate()
+            .map(|(index, (name, points))| {
+                let last = points.iter().rev().find_map(|(_, value)| *value);
+                let last = last.map_or_else(|| "–".to_owned(), words);
+                view! { <span class=format!("series s{index}")>{name}" "<b>{last}</b></span> }
+            })
+            .collect_view()
     };
     let lines = move || {
         let chart = chart.get();
         let pairs = chart.areas.into_iter().zip(chart.lines).enumerate();
-        pairs.map(|(index, (area, line))| view! {
-            <path class=format!("area s{index}") d=area />
-            <path class=format!("line s{index}") d=line />
-        }).collect_view()
+        pairs
+            .map(|(index, (area, line))| {
+                view! {
+                    <path class=format!("area s{index}") d=area />
+                    <path class=format!("line s{index}") d=line />
+                }
+            })
+            .collect_view()
     };
     let grid = move || {
         chart.get().ticks.into_iter().map(|(y, _)| view! {
@@ -46,9 +55,17 @@ pub(crate) fn TimeChart(
         }).collect_view()
     };
     let labels = move || {
-        chart.get().ticks.into_iter().rev().map(|(_, value)| view! {
-            <span>{words(value)}</span>
-        }).collect_view()
+        chart
+            .get()
+            .ticks
+            .into_iter()
+            .rev()
+            .map(|(_, value)| {
+                view! {
+                    <span>{words(value)}</span>
+                }
+            })
+            .collect_view()
     };
     let name = title.clone();
     view! {

@@ -1,6 +1,7 @@
 //! The small parts that pages are made of.
 
 mod act;
+mod asked;
 mod badge;
 mod chart;
 mod dialog;
@@ -12,6 +13,7 @@ mod state;
 mod when;
 
 pub(crate) use act::Act;
+pub(crate) use asked::{Ask, Asked, Pick, Switch};
 pub(crate) use badge::{Badge, PhaseBadge, Tone};
 pub(crate) use chart::TimeChart;
 pub(crate) use dialog::Confirm;

@@ -57,7 +57,10 @@ pub(crate) fn Oops(failure: Failure) -> impl IntoView {
 
 /// Nothing is there, and that is how it comes to be there.
 #[component]
-pub(crate) fn Empty(#[prop(into)] text: String, #[prop(optional)] children: Option<Children>) -> impl IntoView {
+pub(crate) fn Empty(
+    #[prop(into)] text: String,
+    #[prop(optional)] children: Option<Children>,
+) -> impl IntoView {
     view! {
         <div class="empty">
             <p>{text}</p>

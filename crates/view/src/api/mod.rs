@@ -4,7 +4,7 @@
 mod call;
 mod comments;
 mod example;
-mod types;
+mod kinds;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,7 +14,7 @@ use prost_reflect::{DescriptorPool, MethodDescriptor};
 pub use call::{answer, request};
 use comments::Comments;
 pub use example::{example, grpcurl};
-pub use types::{Enum, Field, Message, Type, Value};
+pub use kinds::{Enum, Field, Message, Type, Value};
 
 /// What the gateway lets in from outside, in the order in which people need it. A test holds it
 /// against the gateway's own list.
@@ -109,7 +109,7 @@ impl Api {
             };
             let methods = service.methods().map(|method| {
                 for message in [method.input(), method.output()] {
-                    types::collect(&message, &comments, &mut api.types);
+                    kinds::collect(&message, &comments, &mut api.types);
                 }
                 let about = about(method.path());
                 Method {

@@ -63,7 +63,8 @@ fn fields_tell_what_they_hold_with_their_comments() {
 fn every_example_can_be_sent_as_it_is() {
     let api = Api::read().unwrap();
     for method in api.services.iter().flat_map(|service| &service.methods) {
-        request(method, &example(method)).unwrap_or_else(|error| panic!("{}: {error}", method.path));
+        request(method, &example(method))
+            .unwrap_or_else(|error| panic!("{}: {error}", method.path));
     }
     let start = method(&api, "WorkflowService.StartWorkflow");
     let sent = StartWorkflowRequest::decode(&*request(&start, &example(&start)).unwrap()).unwrap();

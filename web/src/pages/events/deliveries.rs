@@ -79,28 +79,33 @@ pub(super) fn Deliveries() -> impl IntoView {
         });
         options.collect()
     };
-    let states = STATES.iter().map(|&(name, _)| view! {
-        <option value=name selected=move || wanted.get() == name>{name}</option>
+    let states = STATES.iter().map(|&(name, _)| {
+        view! {
+            <option value=name selected=move || wanted.get() == name>{name}</option>
+        }
     });
-    let all = move || (!webhook.get().is_empty()).then(|| view! {
+    let all = move || {
+        (!webhook.get().is_empty()).then(|| view! {
         <Confirm label="Resend all failed" act=resend_all
             question="Every delivery of this webhook that was given up is posted again, with the \
                 id that it had." />
-    });
-    let render = move |answer: ListDeliveriesResponse| {
-        if answer.deliveries.is_empty() {
-            let text = "No delivery fits. Deliveries are there as soon as a webhook is and \
+    })
+    };
+    let render =
+        move |answer: ListDeliveriesResponse| {
+            if answer.deliveries.is_empty() {
+                let text = "No delivery fits. Deliveries are there as soon as a webhook is and \
                         something happens that it wants.";
-            return view! { <Empty text=text /> }.into_any();
-        }
-        let hooks = hooks.get();
-        let rows = answer.deliveries.into_iter();
-        let rows = rows.map(|it| view! { <DeliveryRow delivery=it hooks=hooks.clone() /> });
-        let token = answer.next_page_token;
-        let next = (!token.is_empty()).then(|| view! {
+                return view! { <Empty text=text /> }.into_any();
+            }
+            let hooks = hooks.get();
+            let rows = answer.deliveries.into_iter();
+            let rows = rows.map(|it| view! { <DeliveryRow delivery=it hooks=hooks.clone() /> });
+            let token = answer.next_page_token;
+            let next = (!token.is_empty()).then(|| view! {
             <button type="button" on:click=move |_| more(token.clone())>"Older ones"</button>
         });
-        view! {
+            view! {
             <div class="scroll card" tabindex="0" role="region" aria-label="Deliveries">
                 <table>
                     <thead><tr>
@@ -114,13 +119,14 @@ pub(super) fn Deliveries() -> impl IntoView {
             <div class="row bar">{next}</div>
         }
         .into_any()
-    };
-    let inspected = move || {
-        let id = chosen.get();
-        (!id.is_empty()).then(|| view! {
+        };
+    let inspected =
+        move || {
+            let id = chosen.get();
+            (!id.is_empty()).then(|| view! {
             <Inspect id=id close=Callback::new(move |()| choose(String::new())) again=again />
         })
-    };
+        };
     view! {
         <form class="filters" role="search" aria-label="Which deliveries"
             on:submit=|event| event.prevent_default()>

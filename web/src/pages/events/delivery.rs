@@ -36,13 +36,17 @@ pub(super) fn Outcome(delivery: WebhookDelivery) -> impl IntoView {
     let tries = words::plural(u64::from(delivery.attempts), "try", "tries");
     let next = delivery.next_at.filter(|_| delivery.state() == DeliveryState::Pending);
     let next = next.map(|at| view! { <span class="faint">"next try "<When at=at /></span> });
-    let response = (!delivery.response.is_empty()).then(|| view! {
-        <h3>"The receiver answered"</h3>
-        <Json data=delivery.response.clone().into_bytes() />
+    let response = (!delivery.response.is_empty()).then(|| {
+        view! {
+            <h3>"The receiver answered"</h3>
+            <Json data=delivery.response.clone().into_bytes() />
+        }
     });
-    let body = delivery.body.map(|body| view! {
-        <h3>"What was posted"</h3>
-        <Json data=body.data.to_vec() />
+    let body = delivery.body.map(|body| {
+        view! {
+            <h3>"What was posted"</h3>
+            <Json data=body.data.to_vec() />
+        }
     });
     view! {
         <div class="outcome">

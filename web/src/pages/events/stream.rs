@@ -13,7 +13,7 @@ use planaria_view::words;
 use crate::mesh::{self, Link, Told, follow};
 use crate::ui::{Badge, Empty, Id, Json, Oops, Tone, When};
 
-/// What came is put on the screen this often: a mesh can tell more in a second than a browser draws.
+/// What came is put on the screen this often: a mesh tells more in a second than a browser draws.
 const FRAME: Duration = Duration::from_millis(100);
 
 #[component]

@@ -51,12 +51,13 @@ pub(super) fn Item(webhook: Webhook, made: Made, changed: Callback<()>) -> impl 
         changed.run(());
         Ok(())
     };
-    let (tone, word) =
-        if enabled { (Tone::Good, "enabled") } else { (Tone::Wait, "disabled") };
+    let (tone, word) = if enabled { (Tone::Good, "enabled") } else { (Tone::Wait, "disabled") };
     let why = (!enabled && !webhook.disabled_because.is_empty())
         .then(|| format!("because: {}", webhook.disabled_because));
-    let former = webhook.former_secret_until.map(|until| view! {
-        <span class="faint">"the former secret signs too; it ends "<When at=until /></span>
+    let former = webhook.former_secret_until.map(|until| {
+        view! {
+            <span class="faint">"the former secret signs too; it ends "<When at=until /></span>
+        }
     });
     let pending = words::plural(webhook.deliveries_pending, "delivery waits", "deliveries wait");
     let deliveries = format!("/events?tab=deliveries&webhook={}", webhook.id);
@@ -83,7 +84,7 @@ pub(super) fn Item(webhook: Webhook, made: Made, changed: Callback<()>) -> impl 
                 <Act label="Test" act=test />
                 <Act label=turn_label act=turn />
                 <Confirm label="Rotate secret" act=rotate question="Makes a new secret. For the \
-                    next 24 hours the former one signs too, so that no event is refused meanwhile." />
+                    next 24 hours the former one signs too: no event is refused meanwhile." />
                 <Confirm label="Delete" class="danger" act=delete
                     question=format!("Nothing more is posted to {url}, and what was posted is \
                         forgotten, deliveries that wait included.") />

@@ -39,8 +39,10 @@ pub(super) fn Webhooks() -> impl IntoView {
                         signed, until each is taken.";
             return view! { <Empty text=text /> }.into_any();
         }
-        let items = webhooks.into_iter().map(|webhook| view! {
-            <Item webhook=webhook made=made changed=changed />
+        let items = webhooks.into_iter().map(|webhook| {
+            view! {
+                <Item webhook=webhook made=made changed=changed />
+            }
         });
         view! { <ul class="webhooks">{items.collect_view()}</ul> }.into_any()
     };

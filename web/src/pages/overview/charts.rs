@@ -14,8 +14,13 @@ use crate::ui::{Oops, TimeChart};
 const MINUTE_MS: i64 = 60_000;
 
 /// Name in the address, window and step in seconds.
-const WINDOWS: &[(&str, i64, i64)] =
-    &[("15m", 900, 60), ("1h", 3600, 60), ("6h", 21_600, 300), ("24h", 86_400, 900), ("7d", 604_800, 3600)];
+const WINDOWS: &[(&str, i64, i64)] = &[
+    ("15m", 900, 60),
+    ("1h", 3600, 60),
+    ("6h", 21_600, 300),
+    ("24h", 86_400, 900),
+    ("7d", 604_800, 3600),
+];
 
 const METRICS: &[Metric] = &[
     Metric::WorkflowsCompleted,
@@ -37,8 +42,8 @@ pub(super) fn Charts() -> impl IntoView {
     });
     let series = RwSignal::new(Loaded::<Vec<Series>>::Loading);
     let until = RwSignal::new(now_ms());
-    // A step is added when its time has come; the one under way is told by the numbers above.
-    let minute = Memo::new(move |_| Clock::now() / (10 * 1000));
+    // Nothing changes between two steps but the one under way, which the numbers above tell.
+    let minute = Memo::new(move |_| Clock::now() / MINUTE_MS);
     Effect::new(move || {
         minute.track();
         let (_, seconds, step) = window.get();
@@ -94,10 +99,15 @@ pub(super) fn Charts() -> impl IntoView {
     });
     let success =
         Signal::derive(move || vec![("completed", points(Metric::SuccessRatio, as_it_is))]);
-    let buttons = WINDOWS.iter().map(|&(name, ..)| view! {
-        <button type="button" aria-pressed=move || (window.get().0 == name).to_string()
-            on:click=move |_| choose.set(Some(name.to_owned()))>{name}</button>
-    }).collect_view();
+    let buttons = WINDOWS
+        .iter()
+        .map(|&(name, ..)| {
+            view! {
+                <button type="button" aria-pressed=move || (window.get().0 == name).to_string()
+                    on:click=move |_| choose.set(Some(name.to_owned()))>{name}</button>
+            }
+        })
+        .collect_view();
     let failure = move || match series.get() {
         Loaded::Failed(failure) => Some(view! { <Oops failure=failure /> }),
         _ => None,

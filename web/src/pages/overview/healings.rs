@@ -50,8 +50,8 @@ fn Item(healing: Healing) -> impl IntoView {
         }
         None => (Tone::Busy, "healing".to_owned()),
     };
-    let workflow = (!healing.workflow_id.is_empty())
-        .then(|| format!("/workflows/{}", healing.workflow_id));
+    let workflow =
+        (!healing.workflow_id.is_empty()).then(|| format!("/workflows/{}", healing.workflow_id));
     let summary = match workflow {
         Some(href) => view! { <a href=href>{healing.summary}</a> }.into_any(),
         None => view! { <span>{healing.summary}</span> }.into_any(),

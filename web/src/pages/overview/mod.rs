@@ -50,9 +50,8 @@ pub(crate) fn Overview() -> impl IntoView {
     };
     let services = Memo::new(move |_| ready.get().map(|state| state.services).unwrap_or_default());
     // The list of healings is asked for anew when one of these changed.
-    let healed = Memo::new(move |_| {
-        ready.get().map(|state| (state.healings_open, state.healings_recent))
-    });
+    let healed =
+        Memo::new(move |_| ready.get().map(|state| (state.healings_open, state.healings_recent)));
     view! {
         <Title text="Overview"><Simulate /></Title>
         {failure}
@@ -125,16 +124,16 @@ fn Numbers(state: Memo<Option<State>>) -> impl IntoView {
         )
     });
     let workers = of(|state| words::count(u64::from(state.workers_alive)));
-    let capacity =
-        of(|state| format!("{} at once", words::plural(u64::from(state.capacity), "task", "tasks")));
+    let capacity = of(|state| {
+        format!("{} at once", words::plural(u64::from(state.capacity), "task", "tasks"))
+    });
     let healed = of(|state| match &state.healed_after_p50 {
         Some(span) if state.healings_recent > 0 => words::span(words::duration_ms(span)),
         _ => "–".into(),
     });
     let healings = of(|state| {
         let worst = state.healed_after_p99.as_ref().filter(|_| state.healings_recent > 0);
-        let worst =
-            worst.map(|span| format!(", p99 {}", words::span(words::duration_ms(span))));
+        let worst = worst.map(|span| format!(", p99 {}", words::span(words::duration_ms(span))));
         format!(
             "{} in the last hour, {} under way{}",
             words::count(state.healings_recent),

@@ -67,25 +67,35 @@ pub(super) fn Simulate() -> impl IntoView {
             }
         });
     };
-    let choices = FAILURES.iter().enumerate().map(|(index, &(name, what, _))| view! {
-        <label class="choice">
-            <input type="radio" name="failure" checked=index == 0
-                on:change=move |_| chosen.set(index) />
-            <span><b>{name}</b><br /><span class="faint">{what}</span></span>
-        </label>
-    }).collect_view();
-    let how_often = move || (chosen.get() == ERROR).then(|| view! {
-        <label class="field">
-            "How often"
-            <input type="number" min="1" max=TIMES_MAX.to_string()
-                prop:value=move || times.get().to_string()
-                on:input=move |event| {
-                    if let Ok(number) = event_target_value(&event).parse::<u32>() {
-                        times.set(number.clamp(1, TIMES_MAX));
-                    }
-                } />
-        </label>
-    });
+    let choices = FAILURES
+        .iter()
+        .enumerate()
+        .map(|(index, &(name, what, _))| {
+            view! {
+                <label class="choice">
+                    <input type="radio" name="failure" checked=index == 0
+                        on:change=move |_| chosen.set(index) />
+                    <span><b>{name}</b><br /><span class="faint">{what}</span></span>
+                </label>
+            }
+        })
+        .collect_view();
+    let how_often = move || {
+        (chosen.get() == ERROR).then(|| {
+            view! {
+                <label class="field">
+                    "How often"
+                    <input type="number" min="1" max=TIMES_MAX.to_string()
+                        prop:value=move || times.get().to_string()
+                        on:input=move |event| {
+                            if let Ok(number) = event_target_value(&event).parse::<u32>() {
+                                times.set(number.clamp(1, TIMES_MAX));
+                            }
+                        } />
+                </label>
+            }
+        })
+    };
     view! {
         <button type="button" class="primary" on:click=open>"Simulate failure"</button>
         <dialog node_ref=dialog aria-label="Simulate failure">

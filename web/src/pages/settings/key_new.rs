@@ -36,8 +36,9 @@ pub(super) fn NewKey(made: RwSignal<Option<String>>, changed: Callback<()>) -> i
             Ok(())
         }
     };
-    let roles = move || {
-        let choices = ROLES.iter().map(|&it| view! {
+    let roles =
+        move || {
+            let choices = ROLES.iter().map(|&it| view! {
             <label class="choice">
                 <input type="radio" name="role" prop:checked=move || role.get() == it
                     on:change=move |_| role.set(it) />
@@ -46,8 +47,8 @@ pub(super) fn NewKey(made: RwSignal<Option<String>>, changed: Callback<()>) -> i
                 </span>
             </label>
         });
-        choices.collect_view()
-    };
+            choices.collect_view()
+        };
     view! {
         <Confirm label="New key" class="primary" act=act
             question="The key is shown once, right after it was made.">

@@ -29,9 +29,11 @@ pub(super) fn Keys(who: Who) -> impl IntoView {
     });
     let changed = Callback::new(move |()| again.update(|again| *again += 1));
     let secret = move || {
-        made.get().map(|secret| view! {
-            <Secret text="The new key." secret=secret
-                done=Callback::new(move |()| made.set(None)) />
+        made.get().map(|secret| {
+            view! {
+                <Secret text="The new key." secret=secret
+                    done=Callback::new(move |()| made.set(None)) />
+            }
         })
     };
     let body = move || match list.get() {
@@ -52,11 +54,12 @@ pub(super) fn Keys(who: Who) -> impl IntoView {
         }
         .into_any(),
     };
-    let without = move || {
-        matches!(who.asks.get(), Loaded::Ready(false)).then(|| view! {
+    let without =
+        move || {
+            matches!(who.asks.get(), Loaded::Ready(false)).then(|| view! {
             <p class="faint">"Keys that you make count as soon as the mesh asks for them."</p>
         })
-    };
+        };
     view! {
         <section class="card">
             <h2>"API keys"</h2>
@@ -122,8 +125,10 @@ fn Row(key_shown: ApiKey, changed: Callback<()>) -> impl IntoView {
     let name = if key.label.is_empty() { key.id.clone() } else { key.label.clone() };
     let question =
         format!("{name} opens nothing any more within 5 s, and its streams are cut.{whose}");
-    let button = (standing == Standing::Good).then(|| view! {
-        <Confirm label="Revoke" class="danger" question=question act=revoke />
+    let button = (standing == Standing::Good).then(|| {
+        view! {
+            <Confirm label="Revoke" class="danger" question=question act=revoke />
+        }
     });
     let role = key.role();
     let namespace = match key.namespace.as_str() {

@@ -97,8 +97,10 @@ fn Row(state: LimitState, changed: Callback<()>) -> impl IntoView {
 #[component]
 fn Used(it: LimitUse, concurrency: u32) -> impl IntoView {
     let words = limits::usage(&it);
-    let bar = limits::part(&it, concurrency).map(|part| view! {
-        <meter min="0" max="1" value=part.to_string() aria-label=words.clone() />
+    let bar = limits::part(&it, concurrency).map(|part| {
+        view! {
+            <meter min="0" max="1" value=part.to_string() aria-label=words.clone() />
+        }
     });
     let value = (!it.value.is_empty()).then(|| view! { <code>{it.value}</code>" " });
     view! { <li>{value}{words}" "{bar}</li> }

@@ -47,7 +47,9 @@ fn LoggedIn(key_shown: String, who: Who) -> impl IntoView {
             let id = id.to_owned();
             view! { <p>"You show the key "<Id id=id whole=true />" with each call."</p> }.into_any()
         }
-        None => view! { <p>"You show the key of the mesh's settings with each call."</p> }.into_any(),
+        None => {
+            view! { <p>"You show the key of the mesh's settings with each call."</p> }.into_any()
+        }
     };
     spawn_local(async move {
         failure.try_set(knock(Some(&key_shown)).await.err());
@@ -92,7 +94,7 @@ fn Form(who: Who) -> impl IntoView {
         });
     };
     view! {
-        <p>"This mesh asks for an API key. Somebody who administers it makes you one: here, or with "
+        <p>"This mesh asks for an API key. An administrator makes you one: here, or with "
             <code>"planaria api-key create"</code>"."</p>
         {move || failure.get().map(|failure| view! { <Oops failure=failure /> })}
         <form class="filters login" on:submit=submit>
