@@ -43,7 +43,8 @@ pub fn grpcurl(method: &Method, origin: &str, body: &str, with_key: bool) -> Str
 
 fn message(descriptor: &MessageDescriptor, depth: usize) -> Value {
     match descriptor.full_name() {
-        "google.protobuf.Timestamp" => return json!("2026-01-01T00:00:00Z"),
+        // No moment stands for nothing: any would leave something out of a list.
+        "google.protobuf.Timestamp" => return Value::Null,
         "google.protobuf.Duration" => return json!("60s"),
         "planaria.types.v1.Payload" => {
             // base64 of {}
@@ -65,6 +66,10 @@ fn message(descriptor: &MessageDescriptor, depth: usize) -> Value {
 }
 
 fn value(field: &FieldDescriptor, depth: usize) -> Value {
+    // Left out it means something else than zero or empty.
+    if field.containing_oneof().is_some_and(|choice| choice.is_synthetic()) {
+        return Value::Null;
+    }
     if field.is_map() {
         return json!({});
     }
@@ -79,5 +84,5 @@ fn value(field: &FieldDescriptor, depth: usize) -> Value {
         Kind::Double | Kind::Float => json!(0.0),
         _ => json!(0),
     };
-    if field.is_list() { json!([one]) } else { one }
+    if field.is_list() && !one.is_null() { json!([one]) } else { one }
 }

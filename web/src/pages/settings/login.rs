@@ -96,7 +96,9 @@ fn Form(who: Who) -> impl IntoView {
     view! {
         <p>"This mesh asks for an API key. An administrator makes you one: here, or with "
             <code>"planaria api-key create"</code>"."</p>
-        {move || failure.get().map(|failure| view! { <Oops failure=failure /> })}
+        {move || failure.get().map(|failure| view! {
+            <p class="oops" role="alert">{failure.message}</p>
+        })}
         <form class="filters login" on:submit=submit>
             <label class="field wide">
                 "API key"
