@@ -33,6 +33,8 @@ pub(crate) struct Recovery {
     /// `kill`, `crash of itself`, `stop`, `blackhole`, `reset`.
     pub(crate) cause: String,
     pub(crate) took_ms: u64,
+    /// How long until it was taken from its worker, as far as the history tells.
+    pub(crate) taken_ms: Option<u64>,
     pub(crate) company: Company,
     /// It was lost before with another worker: unless it was acquitted since, the engine tries it
     /// apart, as what may have killed both.
@@ -83,6 +85,7 @@ pub(crate) fn recoveries(evidence: &Evidence) -> Vec<Recovery> {
             end.get_or_insert(entry.at_ms);
         }
     }
+    let taken = taken(evidence);
     let mut recoveries = Vec::new();
     for Vanished { worker, at_ms, cause } in &vanished {
         for (start, end) in attempts.values() {
@@ -113,12 +116,30 @@ pub(crate) fn recoveries(evidence: &Evidence) -> Vec<Recovery> {
                 key: start.key.clone(),
                 cause: cause.clone(),
                 took_ms: next.at_ms - at_ms,
+                taken_ms: taken.get(&(&start.workflow, &start.worker, start.attempt)).and_then(
+                    |times| times.range(*at_ms..).next().map(|taken_ms| taken_ms - at_ms),
+                ),
                 company,
                 bound: calm(&|fault| BESIDE.contains(&fault.service.as_str())),
             });
         }
     }
     recoveries
+}
+
+/// When attempts were taken away: by workflow, worker and number, for the tasks of a workflow that
+/// have the same in common.
+fn taken(evidence: &Evidence) -> BTreeMap<(&str, &str, u32), BTreeSet<u64>> {
+    let mut taken: BTreeMap<_, BTreeSet<u64>> = BTreeMap::new();
+    for (id, story) in &evidence.stories {
+        for event in &story.history {
+            if let Some((_, execution, End::Lost)) = end_of(event) {
+                let attempt = (id.as_str(), execution.worker_id.as_str(), execution.attempt);
+                taken.entry(attempt).or_default().insert(ms(event.at.as_ref()));
+            }
+        }
+    }
+    taken
 }
 
 /// Whether every failure detector was away.
