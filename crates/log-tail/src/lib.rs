@@ -311,6 +311,10 @@ mod tests {
         assert_eq!(tail.cursor(), &LogCursor::behind(LogPosition { log: 1, seq: 4 }));
     }
 
+    async fn pause_of(length: Duration) {
+        tokio::time::sleep(length).await;
+    }
+
     #[tokio::test]
     async fn what_comes_while_its_reader_is_busy_is_read_at_once() {
         let mesh = FakeOrchestrator::start().await;
@@ -320,7 +324,7 @@ mod tests {
         for number in 1..100 {
             mesh.push(session_opened(&format!("w{number}")));
             // Each of them comes alone.
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            pause_of(Duration::from_millis(2)).await;
         }
         let mut batches: Vec<Vec<u64>> = Vec::new();
         while batches.concat().len() < 99 {

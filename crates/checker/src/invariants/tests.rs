@@ -341,6 +341,30 @@ fn a_suspect_may_wait_for_its_trial_but_is_taken_from_its_worker_in_time() {
 }
 
 #[test]
+fn what_was_lost_on_its_way_to_a_worker_was_lost_before() {
+    let mut evidence = sound();
+    evidence.ledger.drain(..2);
+    evidence.ledger.iter_mut().for_each(|entry| entry.key = format!("{ID}/2"));
+    let figure = |evidence: &Evidence, whom: &str| {
+        let name = format!("worker kill, alone{whom}: runs elsewhere, ms");
+        report::of(evidence)["figures"][name]["count"].clone()
+    };
+    assert_eq!(
+        (figure(&evidence, ""), figure(&evidence, ", lost before")),
+        (json!(1), json!(null))
+    );
+    with(&mut evidence, |events| {
+        let (frame, losses, execution) = (2, 1, execution(1, "worker-3"));
+        let lost = AttemptLost { frame, losses, execution, ..Default::default() };
+        events[2].1 = Event::AttemptLost(lost);
+    });
+    assert_eq!(
+        (figure(&evidence, ""), figure(&evidence, ", lost before")),
+        (json!(null), json!(1))
+    );
+}
+
+#[test]
 fn a_run_in_which_nothing_was_lost_has_shown_that() {
     let mut evidence = sound();
     evidence.faults.clear();
