@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use planaria_proto::workflow::v1::history_event::Event;
 use serde_json::{Value, json};
 
 use crate::evidence::{End, Evidence, end_of, ms};
@@ -33,6 +34,8 @@ pub(crate) struct Recovery {
     /// `kill`, `crash of itself`, `stop`, `blackhole`, `reset`.
     pub(crate) cause: String,
     pub(crate) took_ms: u64,
+    /// How long until it was taken from its worker, as far as the history tells.
+    pub(crate) taken_ms: Option<u64>,
     pub(crate) company: Company,
     /// It was lost before with another worker: unless it was acquitted since, the engine tries it
     /// apart, as what may have killed both.
@@ -83,6 +86,7 @@ pub(crate) fn recoveries(evidence: &Evidence) -> Vec<Recovery> {
             end.get_or_insert(entry.at_ms);
         }
     }
+    let (taken, lost) = (taken(evidence), lost_attempts(evidence));
     let mut recoveries = Vec::new();
     for Vanished { worker, at_ms, cause } in &vanished {
         for (start, end) in attempts.values() {
@@ -108,17 +112,51 @@ pub(crate) fn recoveries(evidence: &Evidence) -> Vec<Recovery> {
             };
             let earlier =
                 attempts.range((start.key.as_str(), 0)..(start.key.as_str(), start.attempt));
+            // The ledger does not know what was lost on its way to the worker.
+            let charged = lost.range((start.key.clone(), 0)..(start.key.clone(), start.attempt));
+            let never_ended = earlier.map(|(_, (_, end))| end).any(Option::is_none);
             recoveries.push(Recovery {
-                was_lost_before: earlier.map(|(_, (_, end))| end).any(Option::is_none),
+                was_lost_before: never_ended || charged.count() > 0,
                 key: start.key.clone(),
                 cause: cause.clone(),
                 took_ms: next.at_ms - at_ms,
+                taken_ms: taken.get(&(&start.workflow, &start.worker, start.attempt)).and_then(
+                    |times| times.range(*at_ms..).next().map(|taken_ms| taken_ms - at_ms),
+                ),
                 company,
                 bound: calm(&|fault| BESIDE.contains(&fault.service.as_str())),
             });
         }
     }
     recoveries
+}
+
+/// When attempts were taken away: by workflow, worker and number, for the tasks of a workflow that
+/// have the same in common.
+fn taken(evidence: &Evidence) -> BTreeMap<(&str, &str, u32), BTreeSet<u64>> {
+    let mut taken: BTreeMap<_, BTreeSet<u64>> = BTreeMap::new();
+    for (id, story) in &evidence.stories {
+        for event in &story.history {
+            if let Some((_, execution, End::Lost)) = end_of(event) {
+                let attempt = (id.as_str(), execution.worker_id.as_str(), execution.attempt);
+                taken.entry(attempt).or_default().insert(ms(event.at.as_ref()));
+            }
+        }
+    }
+    taken
+}
+
+/// The attempts that were lost and charged, by the key of their task.
+fn lost_attempts(evidence: &Evidence) -> BTreeSet<(String, u32)> {
+    let mut lost = BTreeSet::new();
+    for (id, story) in &evidence.stories {
+        for event in story.history.iter().filter_map(|event| event.event.as_ref()) {
+            let Event::AttemptLost(loss) = event else { continue };
+            let attempt = loss.execution.as_ref().filter(|_| loss.losses > 0);
+            lost.extend(attempt.map(|of| (format!("{id}/{}", loss.frame), of.attempt)));
+        }
+    }
+    lost
 }
 
 /// Whether every failure detector was away.

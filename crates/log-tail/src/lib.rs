@@ -113,7 +113,7 @@ impl LogTail {
             Start::After(cursor) => cursor.clone(),
             Start::Oldest | Start::End => LogCursor::default(),
         };
-        // One batch is ready while the last one is worked on.
+        // One batch is ready while the last one is worked on, and grows until there is room.
         let (to, read) = mpsc::channel(1);
         let next_look = Instant::now();
         let (readers, trimmed, pause) = (BTreeMap::new(), Vec::new(), None);
@@ -309,6 +309,29 @@ mod tests {
         let (read, ()) = tokio::join!(read_to(&mut tail, 4), mesh.restart());
         assert_eq!(read, [4]);
         assert_eq!(tail.cursor(), &LogCursor::behind(LogPosition { log: 1, seq: 4 }));
+    }
+
+    async fn pause_of(length: Duration) {
+        tokio::time::sleep(length).await;
+    }
+
+    #[tokio::test]
+    async fn what_comes_while_its_reader_is_busy_is_read_at_once() {
+        let mesh = FakeOrchestrator::start().await;
+        mesh.push(session_opened("w0"));
+        let mut tail = tail(&mesh, Start::Oldest);
+        assert_eq!(seqs(&tail.next().await.unwrap()), [1]);
+        for number in 1..100 {
+            mesh.push(session_opened(&format!("w{number}")));
+            // Each of them comes alone.
+            pause_of(Duration::from_millis(2)).await;
+        }
+        let mut batches: Vec<Vec<u64>> = Vec::new();
+        while batches.concat().len() < 99 {
+            batches.push(seqs(&tail.next().await.unwrap()));
+        }
+        assert!(batches.len() <= 3, "{batches:?}");
+        assert_eq!(batches.concat(), (2..=100).collect::<Vec<_>>());
     }
 
     #[tokio::test]

@@ -1,11 +1,13 @@
 //! One shard's log, read over any number of broken streams.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use planaria_proto::orchestrator::v1::orchestrator_service_client::OrchestratorServiceClient;
 use planaria_proto::orchestrator::v1::{LogPosition, ReadLogRequest, ReadLogResponse};
 use planaria_runtime::ServiceChannel;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendError;
 use tokio::time::{sleep, timeout};
 use tonic::{Code, Status, Streaming};
 
@@ -13,6 +15,12 @@ use crate::{Batch, TailSettings, Trimmed};
 
 /// What a reader tells: records, or that its position is not kept any more.
 pub(crate) type Read = Result<Batch, (u32, Trimmed)>;
+
+/// What came of a stream: records, its end, or what broke it.
+type Came = Result<Option<Batch>, Status>;
+
+/// So many records wait for whoever works on the last ones; the others stay where they are.
+const WAITING_MAX: usize = 500;
 
 /// Where a shard's log is read from.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +45,7 @@ pub(crate) struct Reader {
 
 impl Reader {
     /// Opens the stream; the place where it begins.
-    pub(crate) async fn open(&mut self) -> Result<Option<Batch>, Status> {
+    pub(crate) async fn open(&mut self) -> Came {
         let (after, from_end) = match self.from {
             From::Oldest => (None, false),
             From::End => (None, true),
@@ -57,14 +65,19 @@ impl Reader {
 
     /// Reads until nobody wants it any more, or the position is gone.
     pub(crate) async fn run(mut self, to: mpsc::Sender<Read>) {
+        let mut next = None;
         loop {
-            let read = if self.stream.is_some() { self.read().await } else { self.open().await };
-            match read {
+            let came = match next.take() {
+                Some(came) => came,
+                None if self.stream.is_some() => self.read().await,
+                None => self.open().await,
+            };
+            match came {
                 Ok(Some(batch)) => {
                     self.pause = None;
-                    self.from = From::After(batch.position);
-                    if to.send(Ok(batch)).await.is_err() {
-                        return;
+                    match self.hand_on(batch, &to).await {
+                        Ok(came) => next = came,
+                        Err(_gone) => return,
                     }
                     continue;
                 }
@@ -81,7 +94,38 @@ impl Reader {
         }
     }
 
-    async fn read(&mut self) -> Result<Option<Batch>, Status> {
+    /// Hands records on. What comes while nobody takes them goes with them: who is slower than the
+    /// log works on more at once, and does not fall behind. Answers what came instead of more.
+    async fn hand_on(
+        &mut self,
+        mut batch: Batch,
+        to: &mpsc::Sender<Read>,
+    ) -> Result<Option<Came>, SendError<()>> {
+        let mut room = pin!(to.reserve());
+        let came = loop {
+            let has_room = batch.records.len() < WAITING_MAX && self.stream.is_some();
+            tokio::select! {
+                biased;
+                taken = &mut room => {
+                    self.from = From::After(batch.position);
+                    taken?.send(Ok(batch));
+                    return Ok(None);
+                }
+                came = self.read(), if has_room => match came {
+                    Ok(Some(more)) => {
+                        batch.records.extend(more.records);
+                        batch.position = more.position;
+                    }
+                    came => break came,
+                },
+            }
+        };
+        self.from = From::After(batch.position);
+        room.await?.send(Ok(batch));
+        Ok(Some(came))
+    }
+
+    async fn read(&mut self) -> Came {
         let Some(stream) = &mut self.stream else { return Ok(None) };
         loop {
             let Some(response) = stream.message().await? else { return Ok(None) };

@@ -3,6 +3,8 @@
 
 mod mesh;
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use mesh::*;
@@ -14,11 +16,15 @@ use planaria_proto::monitoring::v1::monitoring_service_server::MonitoringService
 use planaria_proto::monitoring::v1::*;
 use planaria_proto::task::v1::task_service_client::TaskServiceClient;
 use planaria_proto::task::v1::*;
-use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, timeout};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
+use tonic::transport::Channel;
 use tonic::{Code, Request};
 use tonic_types::StatusExt;
 
@@ -195,6 +201,80 @@ async fn a_replica_that_cannot_answer_is_passed_over_for_a_while() {
         }
     }
     assert_eq!(failures, 1, "it is not asked again");
+}
+
+/// So many reports, each of which must be answered within a client's patience; by whom.
+async fn reports(client: &mut TaskServiceClient<Channel>, count: usize) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for _ in 0..count {
+        let report = client.report_results(ReportResultsRequest::default());
+        let answer =
+            timeout(Duration::from_millis(1_600), report).await.expect("it is not held up");
+        names.insert(answer.unwrap().into_inner().verdicts[0].detail.clone());
+    }
+    names
+}
+
+fn both() -> BTreeSet<String> {
+    ["first", "second"].map(str::to_owned).into()
+}
+
+#[tokio::test]
+async fn a_replica_that_is_stopped_is_passed_over_and_used_again_when_it_goes_on() {
+    let replicas = [orchestrator("first").await, orchestrator("second").await];
+    let stopped = watch::Sender::new(false);
+    let first = stoppable(replicas[0].address, stopped.subscribe()).await;
+    let upstreams = [("orchestrator", first), ("orchestrator", replicas[1].address)];
+    let gateway = gateway(Config::default(), &upstreams).await;
+    let mut client = TaskServiceClient::new(connect(&gateway.uri()).await);
+    assert_eq!(reports(&mut client, 10).await, both());
+    stopped.send_replace(true);
+    // Whoever calls it first waits in vain, and so shows that it is silent.
+    let vain = (0..4).map(|_| {
+        let mut client = client.clone();
+        tokio::spawn(async move { client.report_results(ReportResultsRequest::default()).await })
+    });
+    let vain: Vec<_> = vain.collect();
+    outage_of(Duration::from_millis(1_200)).await;
+    assert_eq!(reports(&mut client, 20).await, ["second".to_owned()].into());
+    // Its connections were given up meanwhile; new ones are accepted, but not answered.
+    outage_of(Duration::from_millis(3_500)).await;
+    assert_eq!(reports(&mut client, 20).await, ["second".to_owned()].into());
+    vain.iter().for_each(tokio::task::JoinHandle::abort);
+    stopped.send_replace(false);
+    soon(async { while reports(&mut client, 4).await != both() {} }).await;
+}
+
+async fn outage_of(length: Duration) {
+    sleep(length).await;
+}
+
+/// A way to a service that passes nothing on while it is stopped, but accepts connections, as the
+/// kernel does for a process that is stopped.
+async fn stoppable(to: SocketAddr, stopped: watch::Receiver<bool>) -> SocketAddr {
+    let listener = listen().await;
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((outside, _)) = listener.accept().await {
+            let stopped = stopped.clone();
+            tokio::spawn(async move {
+                let inside = TcpStream::connect(to).await.unwrap();
+                let ((from, into), (back, out)) = (outside.into_split(), inside.into_split());
+                tokio::join!(pass(from, out, stopped.clone()), pass(back, into, stopped));
+            });
+        }
+    });
+    address
+}
+
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut stopped: watch::Receiver<bool>) {
+    let mut buffer = [0; 4_096];
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        drop(stopped.wait_for(|stopped| !stopped).await);
+        if to.write_all(&buffer[..count]).await.is_err() {
+            return;
+        }
+    }
 }
 
 #[tokio::test]

@@ -52,9 +52,7 @@ impl planaria_log_tail::Ledger for Derivation {
     async fn absorb(&mut self, records: Vec<LogRecord>) -> bool {
         let policy = self.ledger.default_policy;
         records.iter().for_each(|record| self.derived.add(record, &policy));
-        // Decisions are waited for, and so are the ends of probes; other ends may wait a little.
-        !self.derived.changes.is_empty()
-            || (self.board.holds_something() && !self.derived.ended.is_empty())
+        self.derived.is_waited_for(self.board.holds_something())
     }
 
     async fn save(&mut self, cursor: &LogCursor) -> Result<bool, Error> {

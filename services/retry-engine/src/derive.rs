@@ -30,6 +30,13 @@ impl Derived {
             self.ended.extend(ended(workflow, event, at_ms));
         }
     }
+
+    /// Decisions are waited for, and the ends of probes where a breaker holds something back; other
+    /// ends may wait a little, and so may what is over: it is most of a log.
+    pub(crate) fn is_waited_for(&self, holds_something: bool) -> bool {
+        let is_decision = |change: &Change| !matches!(change, Change::Over { .. });
+        self.changes.iter().any(is_decision) || (holds_something && !self.ended.is_empty())
+    }
 }
 
 fn change(
@@ -204,6 +211,19 @@ mod tests {
             (Some(Change::Decided(retry)), None) => *retry,
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn what_is_over_waits_and_what_failed_does_not() {
+        let completed = Event::WorkflowCompleted(WorkflowCompleted::default());
+        let function = "charge-card:1.0.0".into();
+        let execution = Some(Execution { function, ..Execution::default() });
+        let ended = Event::TaskCompleted(TaskCompleted { execution, ..TaskCompleted::default() });
+        let over = derived([ended, completed.clone()]);
+        assert_eq!((over.changes.len(), over.ended.len()), (1, 1));
+        assert!(!over.is_waited_for(false) && over.is_waited_for(true));
+        let failed = Event::AttemptFailed(attempt_failed(4, 1, true));
+        assert!(derived([failed, completed]).is_waited_for(false));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use planaria_store::{
     Migration, PostgresPlan, PostgresSchema, PostgresSession, PostgresStore, postgres,
 };
-use sqlx::postgres::PgRow as Row;
+use sqlx::postgres::{PgRow as Row, Postgres as Db};
 
 /// Does what changes nothing.
 macro_rules! reading {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use planaria_store::{Migration, SqliteSession, SqliteSettings, SqliteStore, sqlite};
-use sqlx::sqlite::SqliteRow as Row;
+use sqlx::sqlite::{Sqlite as Db, SqliteRow as Row};
 
 /// Does what changes nothing.
 macro_rules! reading {

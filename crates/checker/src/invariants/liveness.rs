@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::history::word;
 use super::retry::is_held;
-use crate::evidence::{Evidence, ms};
+use crate::evidence::{End, Evidence, end_of, ms};
 use crate::figures;
 use crate::journal::{Call, Fault, Outcome};
 use crate::report::Finding;
@@ -36,12 +36,20 @@ pub(super) fn all(evidence: &Evidence) -> Vec<Finding> {
     ]
 }
 
+/// Who was lost before waits for its trial, and for the trials of others, however fast it is taken
+/// from its worker.
 fn recoveries(evidence: &Evidence) -> Finding {
-    let name = "what a lost worker had runs elsewhere within the lease (11 s)";
+    let name =
+        "what a lost worker had is taken from it within the lease (11 s), and runs elsewhere";
     let mut finding = Finding::new("11", name);
     for recovery in figures::recoveries(evidence).iter().filter(|recovery| recovery.bound) {
-        finding.check(recovery.took_ms <= LEASE_MS, || {
-            format!("{} after {}: {} ms", recovery.key, recovery.cause, recovery.took_ms)
+        let taken_ms = recovery.taken_ms.filter(|_| recovery.was_lost_before);
+        let (what, ms) = match taken_ms {
+            Some(taken_ms) => ("taken from it", taken_ms),
+            None => ("elsewhere", recovery.took_ms),
+        };
+        finding.check(ms <= LEASE_MS, || {
+            format!("{} after {}: {what} after {ms} ms", recovery.key, recovery.cause)
         });
     }
     finding
@@ -146,6 +154,9 @@ fn false_deaths(evidence: &Evidence) -> Finding {
         evidence.ledger.iter().filter(|entry| entry.task.ends_with("/poison")).collect();
     for (id, story) in &evidence.stories {
         for event in &story.history {
+            if end_of(event).is_some_and(|(_, _, end)| end != End::Lost) {
+                finding.check(true, String::new);
+            }
             let Some(Event::AttemptLost(lost)) = event.event.as_ref() else { continue };
             let Some(execution) = &lost.execution else { continue };
             let at_ms = ms(event.at.as_ref());

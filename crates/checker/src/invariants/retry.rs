@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use planaria_proto::retry::v1::{BreakerChange, BreakerPhase};
+use planaria_proto::workflow::v1::HistoryEvent;
 use planaria_proto::workflow::v1::history_event::Event;
 
 use crate::evidence::{Evidence, ms};
@@ -196,21 +197,36 @@ fn budgets(evidence: &Evidence) -> Finding {
     finding
 }
 
+/// Who lost a task, and how often it was lost: the task of that name alone, for the others of its
+/// workflow are charged on their own.
+fn losses_of(history: &[HistoryEvent], task: &str) -> (BTreeSet<String>, usize) {
+    let (mut workers, mut losses) = (BTreeSet::new(), 0);
+    let mut frames = BTreeSet::new();
+    for event in history.iter().filter_map(|event| event.event.as_ref()) {
+        match event {
+            Event::TaskStarted(started) if started.task.ends_with(task) => {
+                frames.insert(started.frame);
+            }
+            // Handed back, or lost without having been begun: that is nobody's fault.
+            Event::AttemptLost(lost)
+                if frames.contains(&lost.frame)
+                    && usize::try_from(lost.losses).unwrap_or(usize::MAX) > losses =>
+            {
+                losses += 1;
+                workers.extend(lost.execution.as_ref().map(|e| e.worker_id.clone()));
+            }
+            _ => (),
+        }
+    }
+    (workers, losses)
+}
+
 fn poison(evidence: &Evidence) -> Finding {
     let name = "what kills its workers is given up after 3 losses on 2 workers, as a dead letter";
     let mut finding = Finding::new("27", name);
     for promise in evidence.promises.iter().filter(|promise| promise.kind == "poison") {
         let Some(story) = evidence.stories.get(&promise.workflow) else { continue };
-        let mut workers = BTreeSet::new();
-        let mut losses = 0;
-        for event in story.history.iter().filter_map(|event| event.event.as_ref()) {
-            let Event::AttemptLost(lost) = event else { continue };
-            // Handed back, or lost without having been begun: that is nobody's fault.
-            if usize::try_from(lost.losses).unwrap_or(usize::MAX) > losses {
-                losses += 1;
-                workers.extend(lost.execution.as_ref().map(|e| e.worker_id.clone()));
-            }
-        }
+        let (workers, losses) = losses_of(&story.history, "/poison");
         let enough = losses >= LOSSES_MIN && (workers.len() >= 2 || losses >= LOSSES_ALONE);
         let letter = match &evidence.dead_letters {
             Ok(letters) => letters.iter().any(|letter| letter.workflow_id == promise.workflow),

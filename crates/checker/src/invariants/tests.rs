@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use planaria_proto::retry::v1::{BreakerChange, BreakerKey, BreakerPhase};
+use planaria_proto::retry::v1::{BreakerChange, BreakerKey, BreakerPhase, DeadLetter};
 use planaria_proto::types::v1::{Payload, Phase};
 use planaria_proto::workflow::v1::history_event::Event;
 use planaria_proto::workflow::v1::task_started::{Call as CallDetail, Detail, Wait};
@@ -284,6 +284,95 @@ fn what_is_repeated_and_answered_the_same_holds() {
     evidence.ledger.push(again(3, "ACCEPTANCE_ACCEPTED"));
     evidence.ledger.push(again(2, "ACCEPTANCE_STALE"));
     assert!(broken(&evidence).is_empty());
+}
+
+/// The poisonous second task of a workflow was lost as often as there are workers, and the task
+/// before it twice with the first of them.
+fn poisoned(workers: &[&str]) -> Evidence {
+    let mut evidence = sound();
+    let call = || Detail::Call(CallDetail::default());
+    let lost = |frame, attempt: usize, worker| {
+        let attempt = u32::try_from(attempt).unwrap();
+        let execution = execution(attempt, worker);
+        Event::AttemptLost(AttemptLost { frame, execution, losses: attempt, ..Default::default() })
+    };
+    let mut events = vec![started(2, "/do/0/first", call())];
+    events.extend([1, 2].map(|attempt| lost(2, attempt, workers[0])));
+    events.push(started(3, "/do/1/poison", call()));
+    events.extend((1..).zip(workers).map(|(attempt, worker)| lost(3, attempt, worker)));
+    let told = story((100_000..).zip(events).collect());
+    evidence.stories.insert(ID.into(), told);
+    evidence.promises[0].kind = "poison".into();
+    let workflow_id = ID.to_owned();
+    evidence.dead_letters = Ok(vec![DeadLetter { workflow_id, ..DeadLetter::default() }]);
+    evidence
+}
+
+#[test]
+fn what_kills_its_workers_is_judged_by_its_own_losses() {
+    for (workers, expected) in [
+        (&["worker-4", "worker-2", "worker-4"][..], false),
+        (&["worker-4", "worker-2", "worker-4", "worker-4", "worker-4"][..], false),
+        (&["worker-4", "worker-2"][..], true),
+        (&["worker-4", "worker-4", "worker-4"][..], true),
+        (&["worker-4"; 6][..], false),
+        (&["worker-4", "worker-2"].repeat(6)[..], true),
+    ] {
+        let broken = broken(&poisoned(workers));
+        assert_eq!(broken.iter().any(|found| found == "27"), expected, "{workers:?}");
+    }
+}
+
+/// The first attempt of the sound run was lost as well, and the third waited for its trial.
+fn tried(taken_ms: i64) -> Evidence {
+    let mut evidence = sound();
+    evidence.ledger.remove(1);
+    evidence.ledger[2].at_ms += 12_000;
+    evidence.ledger[3].at_ms += 12_000;
+    with(&mut evidence, |events| events[3].0 = taken_ms);
+    evidence
+}
+
+#[test]
+fn a_suspect_may_wait_for_its_trial_but_is_taken_from_its_worker_in_time() {
+    let waited = |taken_ms| broken(&tried(taken_ms)).iter().any(|found| found == "11");
+    assert!(!waited(100_400));
+    assert!(waited(111_400));
+}
+
+#[test]
+fn what_was_lost_on_its_way_to_a_worker_was_lost_before() {
+    let mut evidence = sound();
+    evidence.ledger.drain(..2);
+    evidence.ledger.iter_mut().for_each(|entry| entry.key = format!("{ID}/2"));
+    let figure = |evidence: &Evidence, whom: &str| {
+        let name = format!("worker kill, alone{whom}: runs elsewhere, ms");
+        report::of(evidence)["figures"][name]["count"].clone()
+    };
+    assert_eq!(
+        (figure(&evidence, ""), figure(&evidence, ", lost before")),
+        (json!(1), json!(null))
+    );
+    with(&mut evidence, |events| {
+        let (frame, losses, execution) = (2, 1, execution(1, "worker-3"));
+        let lost = AttemptLost { frame, losses, execution, ..Default::default() };
+        events[2].1 = Event::AttemptLost(lost);
+    });
+    assert_eq!(
+        (figure(&evidence, ""), figure(&evidence, ", lost before")),
+        (json!(null), json!(1))
+    );
+}
+
+#[test]
+fn a_run_in_which_nothing_was_lost_has_shown_that() {
+    let mut evidence = sound();
+    evidence.faults.clear();
+    with(&mut evidence, |events| drop(events.remove(3)));
+    let report = report::of(&evidence);
+    let findings = report["invariants"].as_array().unwrap();
+    let deaths = findings.iter().find(|finding| finding["number"] == "15").unwrap();
+    assert_eq!((&deaths["holds"], &deaths["checked"]), (&json!(true), &json!(2)));
 }
 
 /// The second attempt of the sound run begins after the third: it waited while somebody was

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -10,6 +10,7 @@ use h2::SendStream;
 use h2::client::{ResponseFuture, SendRequest};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Uri, request};
+use tokio::sync::Notify;
 
 use crate::client::places;
 use crate::routes::Method;
@@ -23,12 +24,41 @@ pub(crate) struct Connection {
     authority: Option<Authority>,
     open: AtomicUsize,
     open_max: usize,
+    pulse: Arc<Pulse>,
+}
+
+/// Whether somebody answers at the far end.
+#[derive(Debug, Default)]
+pub(crate) struct Pulse {
+    called: Notify,
+    silent: AtomicBool,
+}
+
+impl Pulse {
+    /// Returns when a call begins, or one has begun since.
+    pub(crate) async fn called(&self) {
+        self.called.notified().await;
+    }
+
+    pub(crate) fn set_silent(&self, silent: bool) {
+        self.silent.store(silent, Ordering::Relaxed);
+    }
 }
 
 impl Connection {
     pub(crate) fn new(sender: SendRequest<Bytes>, address: SocketAddr, open_max: usize) -> Self {
         let authority = Authority::try_from(address.to_string()).ok();
-        Self { sender, authority, open: AtomicUsize::new(0), open_max }
+        let (open, pulse) = (AtomicUsize::new(0), Arc::default());
+        Self { sender, authority, open, open_max, pulse }
+    }
+
+    pub(crate) const fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
+    }
+
+    /// Whether a probe has been waiting for its answer for long.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.pulse.silent.load(Ordering::Relaxed)
     }
 
     /// A place for one call; nothing if all are taken.
@@ -44,6 +74,7 @@ impl Connection {
             self.open.fetch_sub(1, Ordering::Relaxed);
             return Ok(None);
         }
+        self.pulse.called.notify_one();
         Ok(Some(Call { sender, place: Place(Arc::clone(self)), service: method.service }))
     }
 }

@@ -1,6 +1,7 @@
 //! Opens upstream connections of one kind and can drop them all at once.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,11 +11,17 @@ use futures_util::future::BoxFuture;
 use h2::{Ping, PingPong};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-use super::connection::Connection;
+use super::connection::{Connection, Pulse};
 use super::socket::Socket;
 use crate::UpstreamLimits;
 use crate::config::WINDOW_BYTES_MAX;
+
+/// Who was called is probed after this, so that a call shows soon that nobody answers.
+const CALLED: Duration = Duration::from_millis(250);
+/// Who leaves a probe unanswered for so long is silent: stopped, or cut off.
+const SILENCE: Duration = Duration::from_millis(500);
 
 /// Why there is no connection; cheap to clone, because many calls may wait for one.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -79,7 +86,7 @@ impl Dialer {
             }
             let connect_max = Duration::from_millis(dialer.limits.connect_ms_max);
             let failed = |why: &str| DialError::Connect { address, why: why.into() };
-            match tokio::time::timeout(connect_max, dialer.connect(address)).await {
+            match timeout(connect_max, dialer.connect(address)).await {
                 Ok(Ok(connection)) => Ok(connection),
                 Ok(Err(why)) => Err(failed(&why)),
                 Err(_) => Err(failed("no answer in time")),
@@ -93,8 +100,21 @@ impl Dialer {
         let socket = Socket::new(stream, Arc::clone(&self.cut));
         let (sender, mut driver) =
             self.http2.handshake::<_, Bytes>(socket).await.map_err(|error| error.to_string())?;
+        let mut pings = driver.ping_pong();
+        if let Some(pings) = &mut pings {
+            // The kernel accepts connections for a process that is stopped: only an answer tells
+            // that somebody is there.
+            tokio::select! {
+                answer = pings.ping(Ping::opaque()) => drop(answer.map_err(|e| e.to_string())?),
+                end = &mut driver => {
+                    let why = end.err().map(|error| error.to_string());
+                    return Err(why.unwrap_or_else(|| "it ended at once".into()));
+                }
+            }
+        }
         let connection = Arc::new(Connection::new(sender, address, self.limits.streams_max));
-        let pings = driver.ping_pong().map(|pings| keep_alive(pings, &self.limits));
+        let pulse = Arc::clone(connection.pulse());
+        let pings = pings.map(|pings| keep_alive(pings, pulse, &self.limits));
         let mut drivers = self.drivers.lock().unwrap_or_else(PoisonError::into_inner);
         while drivers.try_join_next().is_some() {}
         // The probe stands in a task of its own, so that the driver polls nothing but the
@@ -118,18 +138,29 @@ impl Dialer {
     }
 }
 
-/// Returns when a probe stayed unanswered, or when the connection is over.
+/// Returns when a probe stayed unanswered, or when the connection is over. Who is silent is said
+/// to be so long before.
 fn keep_alive(
     mut pings: PingPong,
+    pulse: Arc<Pulse>,
     limits: &UpstreamLimits,
 ) -> impl Future<Output = ()> + Send + 'static {
     let interval = Duration::from_millis(limits.keepalive_interval_ms);
-    let timeout = Duration::from_millis(limits.keepalive_timeout_ms);
+    let longest = Duration::from_millis(limits.keepalive_timeout_ms);
     async move {
         loop {
-            tokio::time::sleep(interval).await;
-            let answer = tokio::time::timeout(timeout, pings.ping(Ping::opaque())).await;
-            if !matches!(answer, Ok(Ok(_))) {
+            if timeout(interval, pulse.called()).await.is_ok() {
+                tokio::time::sleep(CALLED).await;
+            }
+            let mut answer = pin!(pings.ping(Ping::opaque()));
+            let mut answered = timeout(SILENCE.min(longest), &mut answer).await;
+            if answered.is_err() {
+                pulse.set_silent(true);
+                answered = timeout(longest.saturating_sub(SILENCE), answer).await;
+                // Where the connection ends now, the next one shows whether somebody is there.
+                pulse.set_silent(false);
+            }
+            if !matches!(answered, Ok(Ok(_))) {
                 return;
             }
         }

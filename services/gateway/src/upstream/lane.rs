@@ -29,6 +29,12 @@ impl Lane {
         Self { address, state: Mutex::new(State::Idle) }
     }
 
+    /// Whether nobody answers on the connection that stands.
+    pub(crate) fn is_silent(&self) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(&*state, State::Open(connection) if connection.is_silent())
+    }
+
     /// A place for one call; nothing if the connection carries all it may. A connection that
     /// turns out to be over is replaced once.
     pub(crate) async fn open(

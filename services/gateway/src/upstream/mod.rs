@@ -180,6 +180,13 @@ impl Replica {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         &self.unary[turn % self.unary.len()]
     }
+
+    /// Whether others come before it: it could not be reached or could not answer a moment ago,
+    /// or is silent.
+    fn is_passed_over(&self, now_ms: u64) -> bool {
+        self.passed_over_until_ms.load(Ordering::Relaxed) > now_ms
+            || self.unary.iter().any(Lane::is_silent)
+    }
 }
 
 /// The replicas in the order in which to try them: the preferred one, then from the next in
@@ -193,19 +200,18 @@ fn in_turn<'a>(
     let preferred = preferred
         .and_then(address_of)
         .and_then(|address| replicas.iter().position(|replica| replica.address == address));
-    let passed_over =
-        |replica: &Replica| replica.passed_over_until_ms.load(Ordering::Relaxed) > now_ms;
     let first = match preferred {
         Some(position) => position,
         None if replicas.len() < 2 => 0,
         None => {
             let turn = next.fetch_add(1, Ordering::Relaxed) % replicas.len();
             let around = (0..replicas.len()).map(|step| (turn + step) % replicas.len());
-            around.clone().find(|at| !passed_over(&replicas[*at])).unwrap_or(turn)
+            around.clone().find(|at| !replicas[*at].is_passed_over(now_ms)).unwrap_or(turn)
         }
     };
     let around = (1..replicas.len()).map(|step| (first + step) % replicas.len());
-    let (last, then): (Vec<usize>, Vec<usize>) = around.partition(|at| passed_over(&replicas[*at]));
+    let (last, then): (Vec<usize>, Vec<usize>) =
+        around.partition(|at| replicas[*at].is_passed_over(now_ms));
     let order = replicas.get(first).map(|_| first).into_iter().chain(then).chain(last);
     order.map(move |at| &replicas[at])
 }

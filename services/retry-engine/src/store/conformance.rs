@@ -23,6 +23,7 @@ macro_rules! promises {
             a_decision_is_kept_once_and_an_older_one_never_replaces_it
             the_cause_of_a_dead_letter_is_what_was_decided_about_its_task
             the_same_fault_is_one_dead_letter_and_late_news_settle_no_newer_one
+            what_is_over_is_forgotten_but_not_what_came_after_it
             only_settled_dead_letters_are_cleared_away
             a_give_up_is_remembered_until_it_was_handed_over_and_grew_old
             a_quarantined_task_keeps_the_evidence
@@ -186,6 +187,25 @@ pub(crate) async fn the_same_fault_is_one_dead_letter_and_late_news_settle_no_ne
     scene.record(&[Change::Over { workflow: "w".into(), at_ms: 600 }]).await;
     assert_eq!(scene.listed(DeadLetterState::Resolved).await.len(), 1);
     assert_eq!(scene.store.counts().await.unwrap(), (0, 0));
+}
+
+pub(crate) async fn what_is_over_is_forgotten_but_not_what_came_after_it(store: &dyn RetryStore) {
+    let scene = Scene { store };
+    let over = |workflow: &str, at_ms| Change::Over { workflow: workflow.into(), at_ms };
+    scene.record(&[retry("early", 1, 10, ""), faulted(fault("given-up", Some(4), 20))]).await;
+    let mut changes = vec![retry("again", 1, 10, "EXHAUSTED"), retry("late", 1, 10, "")];
+    // Nothing is known of most.
+    changes.extend((0..600).map(|number| over(&format!("unknown-{number}"), 30)));
+    changes.extend(["early", "again", "late", "given-up"].map(|workflow| over(workflow, 30)));
+    // It was started again from one of its tasks, which failed.
+    changes.extend([retry("again", 2, 40, ""), faulted(fault("given-up", Some(4), 50))]);
+    scene.record(&changes).await;
+    let due = scene.claim(50).await;
+    let keys: Vec<_> = due.iter().map(|retry| retry.key.to_string()).collect();
+    assert_eq!(keys, ["again.4.2"]);
+    let ids = |letters: Vec<(String, _)>| letters.into_iter().map(|(id, _)| id).collect::<Vec<_>>();
+    assert_eq!(ids(scene.listed(DeadLetterState::Resolved).await), ["given-up.20"]);
+    assert_eq!(ids(scene.listed(DeadLetterState::Open).await), ["given-up.50"]);
 }
 
 pub(crate) async fn only_settled_dead_letters_are_cleared_away(store: &dyn RetryStore) {
