@@ -3,8 +3,8 @@
 
 pub mod api;
 pub mod chart;
-pub mod document;
 pub mod definitions;
+pub mod document;
 pub mod events;
 pub mod gantt;
 pub mod graph;

@@ -1,5 +1,6 @@
 //! A client for each public service.
 
+use detector_client::FailureDetectorServiceClient;
 use leptos::prelude::window;
 use planaria_proto::failure_detector::v1::failure_detector_service_client as detector_client;
 use planaria_proto::flow::v1::flow_service_client::FlowServiceClient;
@@ -9,7 +10,6 @@ use planaria_proto::notification::v1::notification_service_client::NotificationS
 use planaria_proto::retry::v1::retry_service_client::RetryServiceClient;
 use planaria_proto::workflow::v1::definition_service_client::DefinitionServiceClient;
 use planaria_proto::workflow::v1::workflow_service_client::WorkflowServiceClient;
-use detector_client::FailureDetectorServiceClient;
 use tonic::service::interceptor::InterceptedService;
 use tonic_web_wasm_client::Client;
 

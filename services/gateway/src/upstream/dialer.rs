@@ -105,7 +105,9 @@ impl Dialer {
             // The kernel accepts connections for a process that is stopped: only an answer tells
             // that somebody is there.
             tokio::select! {
-                answer = pings.ping(Ping::opaque()) => drop(answer.map_err(|e| e.to_string())?),
+                answer = pings.ping(Ping::opaque()) => {
+                    answer.map_err(|error| error.to_string())?;
+                }
                 end = &mut driver => {
                     let why = end.err().map(|error| error.to_string());
                     return Err(why.unwrap_or_else(|| "it ended at once".into()));

@@ -27,8 +27,9 @@ type Found = Memo<HashSet<String>>;
 pub(crate) fn Docs() -> impl IntoView {
     let body = match &*API {
         Ok(api) => view! { <Contract api=api /> }.into_any(),
-        Err(problem) => view! { <Empty text=format!("The contract is damaged: {problem}") /> }
-            .into_any(),
+        Err(problem) => {
+            view! { <Empty text=format!("The contract is damaged: {problem}") /> }.into_any()
+        }
     };
     view! {
         <Title text="API" />
@@ -46,8 +47,10 @@ fn Contract(api: &'static Api) -> impl IntoView {
         let types = api.find_types(&text).into_iter().map(|it| it.full_name().to_owned());
         services.map(|method| method.anchor).chain(types).collect()
     });
-    let services = api.services.iter().map(|service| view! {
-        <ServiceEntry service=service found=found />
+    let services = api.services.iter().map(|service| {
+        view! {
+            <ServiceEntry service=service found=found />
+        }
     });
     let types = api.types.values().map(|it| view! { <TypeEntry it=it found=found /> });
     let no_types = move || found.with(|found| !api.types.keys().any(|name| found.contains(name)));
@@ -80,10 +83,12 @@ fn ServiceEntry(service: &'static Service, found: Found) -> impl IntoView {
     let nothing = move || {
         found.with(|found| !service.methods.iter().any(|method| found.contains(&method.anchor)))
     };
-    let methods = service.methods.iter().map(|method| view! {
-        <Entry method=method hidden=Signal::derive(move || {
-            found.with(|found| !found.contains(&method.anchor))
-        }) />
+    let methods = service.methods.iter().map(|method| {
+        view! {
+            <Entry method=method hidden=Signal::derive(move || {
+                found.with(|found| !found.contains(&method.anchor))
+            }) />
+        }
     });
     view! {
         <section class="card api" id=service.name.clone() hidden=nothing>
@@ -103,11 +108,13 @@ fn TypeEntry(it: &'static Type, found: Found) -> impl IntoView {
         Type::Message(_) => "message",
         Type::Enum(_) => "enum",
     };
-    let shape = Callback::new(move |()| view! {
-        <p class="about">{it.about()}</p>
-        <Shape name=name.to_owned() />
-    }
-    .into_any());
+    let shape = Callback::new(move |()| {
+        view! {
+            <p class="about">{it.about()}</p>
+            <Shape name=name.to_owned() />
+        }
+        .into_any()
+    });
     view! {
         <Fold anchor=name.to_owned() hidden=hidden inside=shape>
             <b>{short}</b>

@@ -107,21 +107,24 @@ pub(super) fn TryIt(method: &'static Method, body: RwSignal<String>) -> impl Int
         let waits = matches!(state.get(), State::Waiting);
         waits.then(|| view! { <button type="button" on:click=move |_| stop()>"Stop"</button> })
     };
-    let problem = move || match state.get() {
+    let problem = move || {
+        match state.get() {
         State::Failed(failure) => Some(view! { <Oops failure=failure /> }.into_any()),
         State::Unfit(problem) => Some(
             view! { <div class="oops" role="alert"><p>"The body does not fit: "{problem}</p></div> }
                 .into_any(),
         ),
         _ => None,
+    }
     };
     let shown = move || {
         let numbered = answers.get().into_iter().enumerate();
-        numbered.map(|(index, answer)| {
-            let name = format!("Answer {}", index + 1);
-            view! { <li aria-label=name><Json data=answer /></li> }
-        })
-        .collect_view()
+        numbered
+            .map(|(index, answer)| {
+                let name = format!("Answer {}", index + 1);
+                view! { <li aria-label=name><Json data=answer /></li> }
+            })
+            .collect_view()
     };
     let rows = move || body.with(|body| body.lines().count().clamp(3, 20)).to_string();
     view! {

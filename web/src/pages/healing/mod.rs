@@ -87,9 +87,8 @@ pub(crate) fn Healing() -> impl IntoView {
         }
     };
     let count = move || {
-        let (all, open) = incidents.with(|all| {
-            (all.len(), all.iter().filter(|it| it.open() > 0).count())
-        });
+        let (all, open) =
+            incidents.with(|all| (all.len(), all.iter().filter(|it| it.open() > 0).count()));
         let more = if list.has_more() { " or more" } else { "" };
         let all = words::plural(all as u64, "incident", "incidents");
         format!("{all}{more} in {}, {} under way", window.get().0, words::count(open as u64))
@@ -108,29 +107,32 @@ pub(crate) fn Healing() -> impl IntoView {
                         simulate a failure on the overview to see it happen.">
                         <a class="button" href="/">"To the overview"</a>
                     </Empty>
-                }.into_any()
+                }
+                .into_any()
             } else {
                 view! {
                     <Empty text="Nothing that was healed in this time is like that.">
                         <button type="button" on:click=clear>"Clear the filters"</button>
                     </Empty>
-                }.into_any()
+                }
+                .into_any()
             };
         }
-        let each = move || incidents.with(|all| {
-            all.iter().take(shown.get()).cloned().collect::<Vec<_>>()
-        });
+        let each =
+            move || incidents.with(|all| all.iter().take(shown.get()).cloned().collect::<Vec<_>>());
         let more = move || {
-            (incidents.with(Vec::len) > shown.get() || list.has_more()).then(|| view! {
-                <button type="button" class="further"
-                    on:click=move |_| {
-                        shown.update(|shown| *shown += SHOWN);
-                        if incidents.with_untracked(Vec::len) < shown.get_untracked() {
-                            list.more();
-                        }
-                    }>
-                    "Older ones"
-                </button>
+            (incidents.with(Vec::len) > shown.get() || list.has_more()).then(|| {
+                view! {
+                    <button type="button" class="further"
+                        on:click=move |_| {
+                            shown.update(|shown| *shown += SHOWN);
+                            if incidents.with_untracked(Vec::len) < shown.get_untracked() {
+                                list.more();
+                            }
+                        }>
+                        "Older ones"
+                    </button>
+                }
             })
         };
         view! {
@@ -140,7 +142,8 @@ pub(crate) fn Healing() -> impl IntoView {
                 </For>
             </ol>
             {more}
-        }.into_any()
+        }
+        .into_any()
     };
     // Drawn anew only when it changes which of these is shown.
     let kind = Memo::new(move |_| {
@@ -203,9 +206,11 @@ impl WindowAsked {
 
 #[component]
 fn WindowSwitch(window: WindowAsked) -> impl IntoView {
-    let buttons = WINDOWS.iter().map(|&(name, _)| view! {
-        <button type="button" aria-pressed=move || (window.get().0 == name).to_string()
-            on:click=move |_| window.0.set(name)>{name}</button>
+    let buttons = WINDOWS.iter().map(|&(name, _)| {
+        view! {
+            <button type="button" aria-pressed=move || (window.get().0 == name).to_string()
+                on:click=move |_| window.0.set(name)>{name}</button>
+        }
     });
     view! { <div class="segments" role="group" aria-label="Window">{buttons.collect_view()}</div> }
 }

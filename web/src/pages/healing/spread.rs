@@ -41,9 +41,10 @@ pub(super) fn SpreadChart(
             return view! { <Empty text=text /> }.into_any();
         }
         let said = words_of(&answer);
-        let buckets = answer.buckets.iter().filter_map(|bucket| {
-            Some((words::duration_ms(bucket.until.as_ref()?), bucket.count))
-        });
+        let buckets = answer
+            .buckets
+            .iter()
+            .filter_map(|bucket| Some((words::duration_ms(bucket.until.as_ref()?), bucket.count)));
         let bars = bars(&buckets.collect::<Vec<_>>());
         view! {
             <svg class="bars" role="img" aria-label=format!("{title}: {said}")
@@ -84,16 +85,20 @@ fn draw(bars: Vec<Bar>) -> impl IntoView {
         let x = index as f64 * step;
         let height = bar.height * (floor - TOP);
         let middle = format!("{:.2}%", x + step / 2.0);
-        let count = (bar.count > 0).then(|| view! {
-            <text class="count" x=middle.clone() y=format!("{:.1}", floor - height - 4.0)
-                text-anchor="middle">{words::count(bar.count)}</text>
+        let count = (bar.count > 0).then(|| {
+            view! {
+                <text class="count" x=middle.clone() y=format!("{:.1}", floor - height - 4.0)
+                    text-anchor="middle">{words::count(bar.count)}</text>
+            }
         });
-        let label = (index % every == 0).then(|| view! {
-            // Where it is narrow, every other label is left out.
-            <text class=if index / every % 2 == 1 { "odd" } else { "" }
-                x=middle.clone() y=(HEIGHT - 4.0).to_string() text-anchor="middle">
-                {format!("≤ {}", words::span(bar.until_ms))}
-            </text>
+        let label = (index % every == 0).then(|| {
+            view! {
+                // Where it is narrow, every other label is left out.
+                <text class=if index / every % 2 == 1 { "odd" } else { "" }
+                    x=middle.clone() y=(HEIGHT - 4.0).to_string() text-anchor="middle">
+                    {format!("≤ {}", words::span(bar.until_ms))}
+                </text>
+            }
         });
         view! {
             <rect class="bar" x=format!("{:.2}%", x + step * 0.08)

@@ -20,17 +20,23 @@ pub(super) fn Drawing(timeline: Timeline) -> impl IntoView {
     let lanes = timeline.lanes.len() as f64 * LANE;
     let height = lanes + AXIS;
     let said: Vec<_> = timeline.lanes.iter().map(|lane| lane.words.clone()).collect();
-    let ticks = timeline.ticks.iter().map(|tick| {
-        let x = percent(tick.x);
+    let ticks = timeline
+        .ticks
+        .iter()
+        .map(|tick| {
+            let x = percent(tick.x);
+            view! {
+                <line class="tick" x1=x.clone() x2=x.clone() y1="0" y2=lanes.to_string() />
+                <text class="tick-text" x=x y=(height - 5.0).to_string() text-anchor="middle">
+                    {tick.words.clone()}
+                </text>
+            }
+        })
+        .collect_view();
+    let left_out = (timeline.left_out > 0).then(|| {
         view! {
-            <line class="tick" x1=x.clone() x2=x.clone() y1="0" y2=lanes.to_string() />
-            <text class="tick-text" x=x y=(height - 5.0).to_string() text-anchor="middle">
-                {tick.words.clone()}
-            </text>
+            <p class="detail">{format!("and {} more in the table", timeline.left_out)}</p>
         }
-    }).collect_view();
-    let left_out = (timeline.left_out > 0).then(|| view! {
-        <p class="detail">{format!("and {} more in the table", timeline.left_out)}</p>
     });
     let drawn = timeline.lanes.into_iter().enumerate();
     let drawn = drawn.map(|(index, it)| lane(it, index as f64 * LANE)).collect_view();
@@ -45,10 +51,15 @@ pub(super) fn Drawing(timeline: Timeline) -> impl IntoView {
 
 fn lane(lane: Lane, top: f64) -> impl IntoView {
     let bars = |spans: Vec<Span>, y: f64| {
-        spans.into_iter().map(|span| view! {
-            <rect class=span.kind.class() x=percent(span.x) width=percent(span.width)
-                y=y.to_string() height=BAR.to_string() rx="2" />
-        }).collect_view()
+        spans
+            .into_iter()
+            .map(|span| {
+                view! {
+                    <rect class=span.kind.class() x=percent(span.x) width=percent(span.width)
+                        y=y.to_string() height=BAR.to_string() rx="2" />
+                }
+            })
+            .collect_view()
     };
     view! {
         {bars(lane.above, top + ABOVE_Y)}

@@ -11,27 +11,30 @@ pub(super) fn Losses(losses: Vec<Loss>) -> impl IntoView {
     if losses.is_empty() {
         return ().into_any();
     }
-    let rows = losses.into_iter().map(|loss| {
-        let ran = match (&loss.started_at, &loss.signal_at) {
-            (Some(from), Some(until)) => {
-                words::span((words::millis(until) - words::millis(from)).max(0) as f64)
+    let rows = losses
+        .into_iter()
+        .map(|loss| {
+            let ran = match (&loss.started_at, &loss.signal_at) {
+                (Some(from), Some(until)) => {
+                    words::span((words::millis(until) - words::millis(from)).max(0) as f64)
+                }
+                _ => "–".to_owned(),
+            };
+            let how = healing::how(loss.signal());
+            let progress = if loss.progress.is_empty() { "–".to_owned() } else { loss.progress };
+            view! {
+                <tr>
+                    <th scope="row" class="nowrap">{loss.worker_id}</th>
+                    <td class="number">{loss.attempt}</td>
+                    <td class="says">{how}<p class="detail">{loss.detail}</p></td>
+                    <td class="number">{ran}</td>
+                    <td>{progress}</td>
+                    <td><When at=loss.signal_at /></td>
+                    <td><Id id=loss.session_id /></td>
+                </tr>
             }
-            _ => "–".to_owned(),
-        };
-        let how = healing::how(loss.signal());
-        let progress = if loss.progress.is_empty() { "–".to_owned() } else { loss.progress };
-        view! {
-            <tr>
-                <th scope="row" class="nowrap">{loss.worker_id}</th>
-                <td class="number">{loss.attempt}</td>
-                <td class="says">{how}<p class="detail">{loss.detail}</p></td>
-                <td class="number">{ran}</td>
-                <td>{progress}</td>
-                <td><When at=loss.signal_at /></td>
-                <td><Id id=loss.session_id /></td>
-            </tr>
-        }
-    }).collect_view();
+        })
+        .collect_view();
     view! {
         <section class="card">
             <h2>"Workers that were lost with it"</h2>

@@ -49,9 +49,13 @@ fn Page(id: String) -> impl IntoView {
         }
         _ => None,
     });
-    let redrive = move || open.get().map(|(id, workflow_id, task)| view! {
-        <RedriveOne id=id workflow_id=workflow_id task=task again=again />
-    });
+    let redrive = move || {
+        open.get().map(|(id, workflow_id, task)| {
+            view! {
+                <RedriveOne id=id workflow_id=workflow_id task=task again=again />
+            }
+        })
+    };
     view! {
         <Title text=title><a class="button" href="/retries?tab=dead-letters">"All"</a></Title>
         <div class="letter">
@@ -76,15 +80,21 @@ fn Facts(letter: Letter) -> impl IntoView {
     let full = format!("{namespace}/{name}:{}", definition.version);
     let workflow = format!("/workflows/{}", letter.workflow_id);
     let group = format!(
-        "/retries?tab=dead-letters&state={}&group={}", letters::state(state), letter.fingerprint
+        "/retries?tab=dead-letters&state={}&group={}",
+        letters::state(state),
+        letter.fingerprint
     );
     let error = letter.error.clone().unwrap_or_default();
     let cause = letters::cause(letter.cause());
-    let function = (!letter.function.is_empty()).then(|| view! {
-        <dt>"Function"</dt><dd>{letter.function.clone()}</dd>
+    let function = (!letter.function.is_empty()).then(|| {
+        view! {
+            <dt>"Function"</dt><dd>{letter.function.clone()}</dd>
+        }
     });
-    let redriven = letter.redriven_at.map(|at| view! {
-        <dt>"Redriven"</dt><dd><When at=at /></dd>
+    let redriven = letter.redriven_at.map(|at| {
+        view! {
+            <dt>"Redriven"</dt><dd><When at=at /></dd>
+        }
     });
     let arguments = letter.arguments.clone().unwrap_or_default().data.to_vec();
     view! {

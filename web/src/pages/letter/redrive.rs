@@ -34,7 +34,11 @@ pub(super) fn RedriveOne(
         let text = payload_text(&Payload { content_type: String::new(), data: raw.into() });
         had.try_set(text.clone());
         // Nothing that somebody has written meanwhile is lost.
-        input.try_update(|input| if input.is_empty() { *input = text });
+        input.try_update(|input| {
+            if input.is_empty() {
+                *input = text
+            }
+        });
     });
     let changed = Memo::new(move |_| {
         let text = input.get();
@@ -42,17 +46,18 @@ pub(super) fn RedriveOne(
     });
     let busy = RwSignal::new(false);
     let failure = RwSignal::new(None::<Failure>);
-    let wrong = Memo::new(move |_| input.with(|text| {
-        let text = text.trim();
-        let read = serde_json::from_str::<serde_json::Value>(text);
-        read.err().filter(|_| !text.is_empty()).map(|problem| format!("No JSON: {problem}"))
-    }));
+    let wrong = Memo::new(move |_| {
+        input.with(|text| {
+            let text = text.trim();
+            let read = serde_json::from_str::<serde_json::Value>(text);
+            read.err().filter(|_| !text.is_empty()).map(|problem| format!("No JSON: {problem}"))
+        })
+    });
     let go = move |_| {
         let text = input.get_untracked();
-        let input = changed.get_untracked().then(|| Payload {
-            content_type: String::new(),
-            data: text.into_bytes().into(),
-        });
+        let input = changed
+            .get_untracked()
+            .then(|| Payload { content_type: String::new(), data: text.into_bytes().into() });
         let request = RedriveDeadLettersRequest { ids: vec![id.clone()], input };
         busy.set(true);
         spawn_local(async move {

@@ -63,7 +63,8 @@ pub(super) fn Breakers() -> impl IntoView {
                     <tbody>{rows}</tbody>
                 </table>
             </div>
-        }.into_any()
+        }
+        .into_any()
     };
     view! {
         <div class="filters">

@@ -23,22 +23,25 @@ pub(super) fn Changes(namespace: Asked, again: Again) -> impl IntoView {
         if changes.is_empty() {
             return view! { <Empty text="No breaker has changed yet." /> }.into_any();
         }
-        let rows = changes.into_iter().map(|change| {
-            let (from, to) = (change.from(), change.to());
-            view! {
-                <tr>
-                    <td><When at=change.at /></td>
-                    <th scope="row">{key_words(&change.key.unwrap_or_default())}</th>
-                    <td>
-                        <span class="row">
-                            {letters::breaker(from)}" → "
-                            <Badge tone=tone(to) text=letters::breaker(to) />
-                        </span>
-                    </td>
-                    <td class="says">{change.reason}</td>
-                </tr>
-            }
-        }).collect_view();
+        let rows = changes
+            .into_iter()
+            .map(|change| {
+                let (from, to) = (change.from(), change.to());
+                view! {
+                    <tr>
+                        <td><When at=change.at /></td>
+                        <th scope="row">{key_words(&change.key.unwrap_or_default())}</th>
+                        <td>
+                            <span class="row">
+                                {letters::breaker(from)}" → "
+                                <Badge tone=tone(to) text=letters::breaker(to) />
+                            </span>
+                        </td>
+                        <td class="says">{change.reason}</td>
+                    </tr>
+                }
+            })
+            .collect_view();
         view! {
             <div class="scroll" tabindex="0" role="region" aria-label="Last changes">
                 <table>
@@ -51,7 +54,8 @@ pub(super) fn Changes(namespace: Asked, again: Again) -> impl IntoView {
                     <tbody>{rows}</tbody>
                 </table>
             </div>
-        }.into_any()
+        }
+        .into_any()
     };
     view! {
         <section class="card"><h2>"Last changes"</h2><Show data=data render=render /></section>

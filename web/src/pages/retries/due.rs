@@ -54,8 +54,10 @@ pub(super) fn Due() -> impl IntoView {
                 appears here until it starts.";
             return view! { <Empty text=text /> }.into_any();
         }
-        let more = (retries.len() as u32 >= PAGE).then(|| view! {
-            <p class="detail">{format!("The next {PAGE}; there may be more.")}</p>
+        let more = (retries.len() as u32 >= PAGE).then(|| {
+            view! {
+                <p class="detail">{format!("The next {PAGE}; there may be more.")}</p>
+            }
         });
         let rows = retries.into_iter().map(|it| row(it, again, failure)).collect_view();
         view! {
@@ -74,7 +76,8 @@ pub(super) fn Due() -> impl IntoView {
                 </table>
             </div>
             {more}
-        }.into_any()
+        }
+        .into_any()
     };
     view! {
         <div class="filters"><Ask asked=namespace label="Namespace" /></div>
@@ -94,14 +97,18 @@ fn row(retry: Retry, again: Again, failure: RwSignal<Option<Failure>>) -> impl I
         0 => retry.failure.to_string(),
         max => format!("{} of {max}", retry.failure),
     };
-    let deferred = (retry.deferrals > 0).then(|| view! {
-        <p class="detail">
-            {format!("put off {}: the retry budget is empty",
-                words::plural(u64::from(retry.deferrals), "time", "times"))}
-        </p>
+    let deferred = (retry.deferrals > 0).then(|| {
+        view! {
+            <p class="detail">
+                {format!("put off {}: the retry budget is empty",
+                    words::plural(u64::from(retry.deferrals), "time", "times"))}
+            </p>
+        }
     });
-    let far = (!retry.destination.is_empty()).then(|| view! {
-        <p class="detail">{retry.destination.clone()}</p>
+    let far = (!retry.destination.is_empty()).then(|| {
+        view! {
+            <p class="detail">{retry.destination.clone()}</p>
+        }
     });
     let class = letters::class(retry.error_class());
     let busy = RwSignal::new(false);

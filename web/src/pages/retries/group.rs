@@ -40,17 +40,23 @@ pub(super) fn Group(
     );
     let inside = {
         let fingerprint = fingerprint.clone();
-        move || is_opened.get().then(|| view! {
-            <Inside query=query fingerprint=fingerprint.clone() again=again />
-        })
+        move || {
+            is_opened.get().then(|| {
+                view! {
+                    <Inside query=query fingerprint=fingerprint.clone() again=again />
+                }
+            })
+        }
     };
     let named = Signal::derive({
         let fingerprint = fingerprint.clone();
         move || fingerprint.clone()
     });
-    let dialog = move || (query.get().letter_state() == DeadLetterState::Open).then(|| view! {
+    let dialog = move || {
+        (query.get().letter_state() == DeadLetterState::Open).then(|| view! {
         <RedriveDialog label="Redrive" query=query fingerprint=named redrive=redrive again=again />
-    });
+    })
+    };
     view! {
         <li class="group">
             <div class="head">
@@ -89,11 +95,13 @@ fn Inside(query: Memo<LetterQuery>, fingerprint: String, again: Again) -> impl I
     });
     let render = move |answer: ListDeadLettersResponse| {
         let shown = answer.dead_letters.len() as u64;
-        let more = (answer.total > shown).then(|| view! {
-            <button type="button" class="further"
-                on:click=move |_| size.update(|size| *size += PAGE)>
-                {format!("More: {} of {} are shown", shown, words::count(answer.total))}
-            </button>
+        let more = (answer.total > shown).then(|| {
+            view! {
+                <button type="button" class="further"
+                    on:click=move |_| size.update(|size| *size += PAGE)>
+                    {format!("More: {} of {} are shown", shown, words::count(answer.total))}
+                </button>
+            }
         });
         let rows = answer.dead_letters.into_iter().map(row).collect_view();
         view! {
@@ -111,7 +119,8 @@ fn Inside(query: Memo<LetterQuery>, fingerprint: String, again: Again) -> impl I
                 </table>
             </div>
             {more}
-        }.into_any()
+        }
+        .into_any()
     };
     view! { <div class="inside"><Show data=data render=render /></div> }
 }

@@ -60,8 +60,10 @@ pub(super) fn Letters() -> impl IntoView {
             let open = is_open.get_untracked();
             let any = query.with_untracked(|it| *it != LetterQuery::default());
             let text = match (open, any) {
-                (true, false) => "Nothing was given up. What fails for good appears here, and \
-                    waits for you.",
+                (true, false) => {
+                    "Nothing was given up. What fails for good appears here, and \
+                    waits for you."
+                }
                 _ => "No dead letter is like that.",
             };
             let clear = move |_| {
@@ -69,8 +71,10 @@ pub(super) fn Letters() -> impl IntoView {
                     asked.set("");
                 }
             };
-            let clear = any.then(|| view! {
-                <button type="button" on:click=clear>"Clear the filters"</button>
+            let clear = any.then(|| {
+                view! {
+                    <button type="button" on:click=clear>"Clear the filters"</button>
+                }
             });
             return view! { <Empty text=text>{clear}</Empty> }.into_any();
         }
@@ -82,7 +86,8 @@ pub(super) fn Letters() -> impl IntoView {
                     <Group of=it query=query opened=group again=again redrive=redrive />
                 </For>
             </ol>
-        }.into_any()
+        }
+        .into_any()
     };
     let summary = move || {
         let groups = groups.get();

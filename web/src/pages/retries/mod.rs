@@ -31,10 +31,16 @@ pub(crate) fn Retries() -> impl IntoView {
         let asked = tab.get();
         TABS.iter().position(|(name, _)| *name == asked).unwrap_or(0)
     });
-    let tabs = TABS.iter().enumerate().map(|(index, &(name, text))| view! {
-        <button type="button" aria-pressed=move || (chosen.get() == index).to_string()
-            on:click=move |_| tab.set(name)>{text}</button>
-    }).collect_view();
+    let tabs = TABS
+        .iter()
+        .enumerate()
+        .map(|(index, &(name, text))| {
+            view! {
+                <button type="button" aria-pressed=move || (chosen.get() == index).to_string()
+                    on:click=move |_| tab.set(name)>{text}</button>
+            }
+        })
+        .collect_view();
     let page = move || match chosen.get() {
         1 => view! { <Breakers /> }.into_any(),
         2 => view! { <Letters /> }.into_any(),

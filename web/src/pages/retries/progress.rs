@@ -66,7 +66,8 @@ pub(super) fn Progress(redrive: crate::ui::Asked, again: Again) -> impl IntoView
                     <button type="button" on:click=move |_| redrive.set("")>"Hide"</button>
                 </div>
             </section>
-        }.into_any()
+        }
+        .into_any()
     };
     view! { {shown} }
 }

@@ -79,11 +79,13 @@ pub(super) fn RedriveDialog(
             }
         });
     };
-    let wrong = Memo::new(move |_| input.with(|text| {
-        let text = text.trim();
-        let read = serde_json::from_str::<serde_json::Value>(text);
-        read.err().filter(|_| !text.is_empty()).map(|problem| format!("No JSON: {problem}"))
-    }));
+    let wrong = Memo::new(move |_| {
+        input.with(|text| {
+            let text = text.trim();
+            let read = serde_json::from_str::<serde_json::Value>(text);
+            read.err().filter(|_| !text.is_empty()).map(|problem| format!("No JSON: {problem}"))
+        })
+    });
     let count = Memo::new(move |_| match counted.get() {
         Loaded::Ready(count) => Some(count),
         _ => None,
@@ -104,7 +106,8 @@ pub(super) fn RedriveDialog(
                     {format!(" ({which}): the workflow of each goes on from its fault. At this \
                         rate it takes about {takes}.")}
                 </p>
-            }.into_any()
+            }
+            .into_any()
         }
     };
     let button = move || match count.get() {

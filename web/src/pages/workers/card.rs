@@ -1,11 +1,9 @@
 //! One worker.
 
 use leptos::prelude::*;
-use planaria_proto::failure_detector::v1::{
-    DrainWorkerRequest, Liveness, RunningAttempt, Worker,
-};
-use planaria_view::workers::{PHI_DEAD, PHI_SUSPECT, attempt, gauge, liveness, load};
+use planaria_proto::failure_detector::v1::{DrainWorkerRequest, Liveness, RunningAttempt, Worker};
 use planaria_view::words;
+use planaria_view::workers::{PHI_DEAD, PHI_SUSPECT, attempt, gauge, liveness, load};
 
 use crate::mesh::{self, Failure};
 use crate::ui::{Badge, Confirm, Id, Tone, When};
@@ -18,22 +16,23 @@ const PHI_NOTED: f64 = 1.0;
 #[component]
 pub(super) fn WorkerCard(worker: Memo<Worker>) -> impl IntoView {
     // Parts are drawn anew only when what they show changed: beats come twice a second.
-    let head = Memo::new(move |_| worker.with(|it| {
-        (it.id.clone(), it.liveness(), it.draining, it.cause.clone())
-    }));
+    let head = Memo::new(move |_| {
+        worker.with(|it| (it.id.clone(), it.liveness(), it.draining, it.cause.clone()))
+    });
     let attempts = Memo::new(move |_| worker.with(|it| it.attempts.clone()));
-    let facts = Memo::new(move |_| worker.with(|it| {
-        (it.facts.clone().unwrap_or_default(), it.incarnation.clone(), it.session_id.clone())
-    }));
+    let facts = Memo::new(move |_| {
+        worker.with(|it| {
+            (it.facts.clone().unwrap_or_default(), it.incarnation.clone(), it.session_id.clone())
+        })
+    });
     let connected = Memo::new(move |_| worker.with(|it| it.connected_at));
     let beat = Memo::new(move |_| worker.with(|it| it.last_beat_at));
-    let gone =
-        Memo::new(move |_| matches!(head.get().1, Liveness::Dead | Liveness::Left));
+    let gone = Memo::new(move |_| matches!(head.get().1, Liveness::Dead | Liveness::Left));
     // The stream is silent about a worker whose heart beats as it should, and tells at once when
     // it does not: the last beat that was told is old, and says nothing, while all is well.
-    let beats_well = Memo::new(move |_| worker.with(|it| {
-        it.liveness() == Liveness::Alive && it.phi < PHI_NOTED
-    }));
+    let beats_well = Memo::new(move |_| {
+        worker.with(|it| it.liveness() == Liveness::Alive && it.phi < PHI_NOTED)
+    });
     let beats = move || match beats_well.get() {
         true => view! { "Its heart beats" }.into_any(),
         false => view! { "Last beat "<When at=beat.get() /> }.into_any(),
@@ -84,9 +83,9 @@ pub(super) fn WorkerCard(worker: Memo<Worker>) -> impl IntoView {
 /// How much of its capacity is used.
 #[component]
 fn Load(worker: Memo<Worker>) -> impl IntoView {
-    let used = Memo::new(move |_| worker.with(|it| {
-        (it.attempts.len(), it.facts.as_ref().map_or(0, |facts| facts.capacity))
-    }));
+    let used = Memo::new(move |_| {
+        worker.with(|it| (it.attempts.len(), it.facts.as_ref().map_or(0, |facts| facts.capacity)))
+    });
     let words = move || {
         let (running, capacity) = used.get();
         format!("{running} of {capacity} running")
@@ -148,7 +147,8 @@ fn listed(attempts: Vec<RunningAttempt>) -> impl IntoView {
                 view! {
                     <Id id=it.workflow href=href />
                     <span class="faint">{format!("attempt {}", it.attempt)}</span>
-                }.into_any()
+                }
+                .into_any()
             }
             None => view! { <span class="mono">{running.attempt_id}</span> }.into_any(),
         };
@@ -176,7 +176,10 @@ fn told(
         if names.is_empty() {
             return view! { <span class="faint">"none"</span> }.into_any();
         }
-        names.into_iter().map(|name| view! { <span class="chip">{name}</span> }).collect_view()
+        names
+            .into_iter()
+            .map(|name| view! { <span class="chip">{name}</span> })
+            .collect_view()
             .into_any()
     };
     let place = format!("{}, process {}", facts.host, facts.pid);

@@ -28,21 +28,23 @@ pub(super) fn Limits(again: Again) -> impl IntoView {
             };
             return view! { <Empty text=text /> }.into_any();
         }
-        let rows = limits.into_iter().flat_map(|state| {
-            let limit = state.limit.unwrap_or_default();
-            let total = state.total.unwrap_or_default();
-            let by_value = !limit.per.is_empty();
-            let uses = state.uses.into_iter().filter(move |it| by_value && it.waiting > 0);
-            let uses = uses.map(|it| {
-                row(format!("{} is {}", limit.per, value(&it)), String::new(), &it)
-            });
-            let first = row(
-                format!("{} / {}", limit.namespace, limit.function),
-                allowed(&limit),
-                &total,
-            );
-            std::iter::once(first).chain(uses.collect::<Vec<_>>())
-        }).collect_view();
+        let rows = limits
+            .into_iter()
+            .flat_map(|state| {
+                let limit = state.limit.unwrap_or_default();
+                let total = state.total.unwrap_or_default();
+                let by_value = !limit.per.is_empty();
+                let uses = state.uses.into_iter().filter(move |it| by_value && it.waiting > 0);
+                let uses = uses
+                    .map(|it| row(format!("{} is {}", limit.per, value(&it)), String::new(), &it));
+                let first = row(
+                    format!("{} / {}", limit.namespace, limit.function),
+                    allowed(&limit),
+                    &total,
+                );
+                std::iter::once(first).chain(uses.collect::<Vec<_>>())
+            })
+            .collect_view();
         view! {
             <div class="scroll" tabindex="0" role="region" aria-label="Limits">
                 <table>
@@ -55,7 +57,8 @@ pub(super) fn Limits(again: Again) -> impl IntoView {
                     <tbody>{rows}</tbody>
                 </table>
             </div>
-        }.into_any()
+        }
+        .into_any()
     };
     view! {
         <section class="card">

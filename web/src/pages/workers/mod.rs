@@ -56,22 +56,24 @@ pub(crate) fn Workers() -> impl IntoView {
             seen.map(|it| it.id.clone()).collect::<Vec<_>>()
         })
     });
-    let summary = move || workers.with(|workers| {
-        let Some(workers) = workers else { return "Asking the failure detector…".to_owned() };
-        let alive = workers.iter().filter(|it| it.liveness() == Liveness::Alive);
-        let (mut count, mut running, mut capacity) = (0u64, 0u64, 0u64);
-        for worker in alive {
-            count += 1;
-            running += worker.attempts.len() as u64;
-            capacity += worker.facts.as_ref().map_or(0, |it| u64::from(it.capacity));
-        }
-        format!(
-            "{} alive, {} running of {} at once",
-            words::plural(count, "worker", "workers"),
-            words::plural(running, "attempt", "attempts"),
-            words::count(capacity)
-        )
-    });
+    let summary = move || {
+        workers.with(|workers| {
+            let Some(workers) = workers else { return "Asking the failure detector…".to_owned() };
+            let alive = workers.iter().filter(|it| it.liveness() == Liveness::Alive);
+            let (mut count, mut running, mut capacity) = (0u64, 0u64, 0u64);
+            for worker in alive {
+                count += 1;
+                running += worker.attempts.len() as u64;
+                capacity += worker.facts.as_ref().map_or(0, |it| u64::from(it.capacity));
+            }
+            format!(
+                "{} alive, {} running of {} at once",
+                words::plural(count, "worker", "workers"),
+                words::plural(running, "attempt", "attempts"),
+                words::count(capacity)
+            )
+        })
+    };
     let nobody = move || {
         let known = workers.with(|it| it.as_ref().map(Vec::len));
         match (known, seen.with(Vec::is_empty)) {
@@ -93,9 +95,8 @@ pub(crate) fn Workers() -> impl IntoView {
     };
     let cards = move |id: String| {
         let worker = Memo::new(move |_| {
-            let find = |all: &Option<Vec<Worker>>| {
-                all.iter().flatten().find(|it| it.id == id).cloned()
-            };
+            let find =
+                |all: &Option<Vec<Worker>>| all.iter().flatten().find(|it| it.id == id).cloned();
             workers.with(find).unwrap_or_default()
         });
         view! { <WorkerCard worker=worker /> }

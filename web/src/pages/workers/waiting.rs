@@ -28,11 +28,12 @@ pub(super) fn Waits(again: Again) -> impl IntoView {
             (waiting(&answer.workflows), !answer.next_page_token.is_empty())
         });
     });
-    let render = |(groups, more): (Vec<Waiting>, bool)| {
-        if groups.is_empty() {
-            return view! { <Empty text="Nothing waits for a worker." /> }.into_any();
-        }
-        let rows = groups.into_iter().map(|group| {
+    let render =
+        |(groups, more): (Vec<Waiting>, bool)| {
+            if groups.is_empty() {
+                return view! { <Empty text="Nothing waits for a worker." /> }.into_any();
+            }
+            let rows = groups.into_iter().map(|group| {
             let (id, at) = group.oldest;
             let at = at.map(|ms| Timestamp {
                 seconds: ms.div_euclid(1000),
@@ -52,23 +53,26 @@ pub(super) fn Waits(again: Again) -> impl IntoView {
                 </tr>
             }
         }).collect_view();
-        let more = more.then(|| view! {
-            <p class="detail">{format!("Counted among the newest {PAGE}; more wait.")}</p>
-        });
-        view! {
-            <div class="scroll" tabindex="0" role="region" aria-label="What is waited for">
-                <table>
-                    <thead><tr>
-                        <th scope="col">"They wait for"</th>
-                        <th scope="col" class="number">"Workflows"</th>
-                        <th scope="col">"The oldest"</th>
-                    </tr></thead>
-                    <tbody>{rows}</tbody>
-                </table>
-            </div>
-            {more}
-        }.into_any()
-    };
+            let more = more.then(|| {
+                view! {
+                    <p class="detail">{format!("Counted among the newest {PAGE}; more wait.")}</p>
+                }
+            });
+            view! {
+                <div class="scroll" tabindex="0" role="region" aria-label="What is waited for">
+                    <table>
+                        <thead><tr>
+                            <th scope="col">"They wait for"</th>
+                            <th scope="col" class="number">"Workflows"</th>
+                            <th scope="col">"The oldest"</th>
+                        </tr></thead>
+                        <tbody>{rows}</tbody>
+                    </table>
+                </div>
+                {more}
+            }
+            .into_any()
+        };
     view! {
         <section class="card">
             <h2>

@@ -30,10 +30,12 @@ pub(super) fn Actions(flow: Flow) -> impl IntoView {
         match phase.get() {
             Phase::Running => view! {
                 <Signal flow=flow /><Suspend flow=flow /><Cancel flow=flow />
-            }.into_any(),
+            }
+            .into_any(),
             Phase::Suspended => view! {
                 <Resume flow=flow /><Signal flow=flow /><Cancel flow=flow />
-            }.into_any(),
+            }
+            .into_any(),
             Phase::Faulted => view! { <Retry flow=flow /><Cancel flow=flow /> }.into_any(),
             _ => ().into_any(),
         }

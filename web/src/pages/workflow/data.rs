@@ -17,14 +17,16 @@ pub(super) fn Data(flow: Flow) -> impl IntoView {
         (Some(output), _) => view! { <h2>"Output"</h2><Json data=output /> }.into_any(),
         (None, Some((error, _))) => view! {
             <h2>"Error"</h2><Json data=document_of(&error) />
-        }.into_any(),
+        }
+        .into_any(),
         (None, None) => view! {
             <h2>"Output"</h2>
             <Empty text=match phase.get() {
                 Phase::Cancelled => "It was cancelled: it has none.",
                 _ => "It is under way: its output is here when it completes.",
             } />
-        }.into_any(),
+        }
+        .into_any(),
     };
     view! {
         <div class="columns">

@@ -3,15 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use leptos::html;
 use leptos::prelude::*;
 use planaria_view::graph::{Edge, Graph};
 use planaria_view::story::TaskState;
 use wasm_bindgen::JsCast;
 
-use super::camera::Camera;
 use super::flow::{Flow, Plan};
 use super::node::{NodeView, dom_id};
+use super::stage::{Stage, Tools};
 use crate::mesh::Failure;
 use crate::ui::{Oops, Show};
 
@@ -22,10 +21,8 @@ pub(super) type States = Memo<HashMap<String, TaskState>>;
 pub(super) fn Drawing(flow: Flow, task: Memo<String>, select: Callback<String>) -> impl IntoView {
     let states: States = Memo::new(move |_| flow.states());
     let render = move |plan: Arc<Plan>| match &plan.drawn {
-        Ok(_) => {
-            view! { <Canvas flow=flow plan=plan states=states task=task select=select /> }
-                .into_any()
-        }
+        Ok(_) => view! { <Canvas flow=flow plan=plan states=states task=task select=select /> }
+            .into_any(),
         Err(problem) => {
             let failure = Failure {
                 code: tonic::Code::InvalidArgument,
@@ -47,117 +44,36 @@ fn Canvas(
     select: Callback<String>,
 ) -> impl IntoView {
     let graph = plan.drawn.as_ref().map(|(_, graph)| graph.clone()).unwrap_or_default();
-    let size = (graph.width, graph.height);
-    let camera = Camera::new();
-    let window = NodeRef::<html::Div>::new();
-    let first = graph.nodes.first().map(|node| node.reference.clone()).unwrap_or_default();
     // The task that Tab leads to; arrow keys lead on from it.
     let focus = RwSignal::new(match task.get_untracked() {
         asked if graph.node(&asked).is_some() => asked,
-        _ => first,
+        _ => graph.nodes.first().map(|node| node.reference.clone()).unwrap_or_default(),
     });
-    let graph = StoredValue::new(graph);
-    let reveal = move |reference: &str| graph.with_value(|graph| {
-        if let Some(node) = graph.node(reference) {
-            camera.reveal((node.x, node.y, node.width, node.height.min(160.0)));
-        }
-    });
-    let measure = move || {
-        if let Some(window) = window.get_untracked() {
-            let area = window.get_bounding_client_rect();
-            camera.resize((area.width(), area.height()));
-        }
-    };
-    Effect::new(move || {
-        if window.get().is_some() {
-            measure();
-            camera.begin(size);
-            let asked = task.get_untracked();
-            if !asked.is_empty() {
-                reveal(&asked);
-            }
-        }
-    });
-    // The window is narrower while a task is shown beside it, or when the browser's is.
-    let resized = move || {
-        if let Some(window) = window.try_get_untracked().flatten() {
-            let area = window.get_bounding_client_rect();
-            camera.recenter((area.width(), area.height()));
-            task.with_untracked(|task| reveal(task));
-        }
-    };
-    Effect::new(move |first: Option<()>| {
-        task.track();
-        if first.is_some() {
-            request_animation_frame(resized);
-        }
-    });
-    let listening = window_event_listener(leptos::ev::resize, move |_| resized());
-    on_cleanup(move || listening.remove());
-    // A large drawing is shown where the workflow is, once that is known.
-    Effect::new(move || {
-        if flow.read.get() && window.get().is_some() && task.with_untracked(String::is_empty) {
-            let places = untrack(|| flow.places());
-            let inner = |place: &&String| {
-                graph.with_value(|graph| graph.node(place).is_some_and(|node| !node.is_box))
-            };
-            if let Some(place) = places.iter().find(inner) {
-                reveal(place);
-            }
-        }
-    });
+    let stage = Stage::new(graph);
+    look(stage, flow, task);
     let move_to = Callback::new(move |(from, direction): (String, (i32, i32))| {
-        let next = graph.with_value(|graph| {
-            graph.beside(&from, direction).map(|node| node.reference.clone())
-        });
+        let next = stage
+            .graph
+            .with_value(|graph| graph.beside(&from, direction).map(|node| node.reference.clone()));
         let Some(next) = next else { return };
         focus.set(next.clone());
         if let Some(element) = document().get_element_by_id(&dom_id(&next)) {
             let _ = element.unchecked_ref::<web_sys::HtmlElement>().focus();
         }
-        reveal(&next);
+        stage.reveal(&next);
     });
-    let keys = move |event: leptos::ev::KeyboardEvent| match &*event.key() {
-        "+" | "=" => camera.zoom(1.2, None),
-        "-" => camera.zoom(1.0 / 1.2, None),
-        "0" => camera.fit(size),
-        _ => {}
-    };
-    let place = move |event: &leptos::ev::WheelEvent| {
-        let window = window.get_untracked()?.get_bounding_client_rect();
-        let (x, y) = (f64::from(event.client_x()), f64::from(event.client_y()));
-        Some((x - window.left(), y - window.top()))
-    };
-    let wheel = move |event: leptos::ev::WheelEvent| {
-        event.prevent_default();
-        measure();
-        camera.zoom((-event.delta_y() * 0.0015).exp(), place(&event));
-    };
-    let at = |event: &leptos::ev::PointerEvent| {
-        (f64::from(event.client_x()), f64::from(event.client_y()))
-    };
-    let dragged = move |event: leptos::ev::PointerEvent| {
-        if event.buttons() & 1 == 0 {
-            camera.release();
-        } else if camera.drag(at(&event)) {
-            if let Some(window) = window.get_untracked() {
-                // It fails only where the pointer is gone.
-                let _ = window.set_pointer_capture(event.pointer_id());
-            }
-        }
-    };
-    let picture = graph.with_value(|graph| {
+    let picture = stage.graph.with_value(|graph| {
         let nodes = graph.nodes.clone().into_iter().map(|node| view! {
             <NodeView node=node states=states task=task focus=focus select=select move_to=move_to />
         });
         (background(graph, states), nodes.collect_view())
     });
     view! {
-        <div class="drawing" class:drags=camera.drags node_ref=window
-            on:wheel=wheel on:keydown=keys
-            on:pointerdown=move |event| camera.hold(at(&event))
-            on:pointermove=dragged
-            on:pointerup=move |_| camera.release()>
+        <div class="drawing" class:drags=stage.camera.drags node_ref=stage.window
+            on:wheel=move |event| stage.wheel(&event) on:keydown=move |event| stage.key(&event)
+            on:pointerdown=move |event| stage.hold(&event)
+            on:pointermove=move |event| stage.drag(&event)
+            on:pointerup=move |_| stage.camera.release()>
             <svg role="group" aria-label="The tasks of the definition, with their states">
                 <defs>
                     <marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7"
@@ -165,16 +81,9 @@ fn Canvas(
                         <path class="arrow" d="M0 0.8L7 4L0 7.2z" />
                     </marker>
                 </defs>
-                <g transform=move || camera.transform()>{picture}</g>
+                <g transform=move || stage.camera.transform()>{picture}</g>
             </svg>
-            <div class="tools" role="group" aria-label="The drawing's size">
-                <button type="button" aria-label="Nearer" title="Nearer (+)"
-                    on:click=move |_| { measure(); camera.zoom(1.25, None) }>"+"</button>
-                <button type="button" aria-label="Farther" title="Farther (-)"
-                    on:click=move |_| { measure(); camera.zoom(0.8, None) }>"−"</button>
-                <button type="button" title="Fit all (0)"
-                    on:click=move |_| { measure(); camera.fit(size) }>"Fit"</button>
-            </div>
+            <Tools stage=stage />
         </div>
         <p class="faint hint">
             "Drag to move, turn the wheel or press + and − to zoom, 0 to fit. Arrow keys walk from
@@ -183,17 +92,67 @@ fn Canvas(
     }
 }
 
+/// Keeps in sight what one wants to see: at first the task that the address names, or where the
+/// workflow is once that is known; later what is selected.
+fn look(stage: Stage, flow: Flow, task: Memo<String>) {
+    Effect::new(move || {
+        if stage.window.get().is_some() {
+            stage.measure();
+            stage.camera.begin(stage.size);
+            let asked = task.get_untracked();
+            if !asked.is_empty() {
+                stage.reveal(&asked);
+            }
+        }
+    });
+    // The window is narrower while a task is shown beside it, or when the browser's is.
+    Effect::new(move |first: Option<()>| {
+        task.track();
+        if first.is_some() {
+            request_animation_frame(move || stage.resized(task));
+        }
+    });
+    let listening = window_event_listener(leptos::ev::resize, move |_| stage.resized(task));
+    on_cleanup(move || listening.remove());
+    Effect::new(move || {
+        let shown = stage.window.get().is_some() && task.with_untracked(String::is_empty);
+        if flow.read.get() && shown {
+            let places = untrack(|| flow.places());
+            let inner = |place: &&String| {
+                stage.graph.with_value(|graph| graph.node(place).is_some_and(|node| !node.is_box))
+            };
+            if let Some(place) = places.iter().find(inner) {
+                stage.reveal(place);
+            }
+        }
+    });
+}
+
 /// What lies behind the tasks' faces: parts, ways, ends.
 fn background(graph: &Graph, states: States) -> impl IntoView + use<> {
-    let zones = graph.zones.clone().into_iter().map(|zone| view! {
-        <g class=format!("zone {}", zone.label)>
-            <rect x=zone.x y=zone.y width=zone.width height=zone.height rx="8" />
-            <text x=zone.x + 10.0 y=zone.y + 16.0>{zone.label}</text>
-        </g>
-    }).collect_view();
-    let boxes = graph.nodes.iter().filter(|node| node.is_box).map(|node| view! {
-        <rect class="box" x=node.x y=node.y width=node.width height=node.height rx="10" />
-    }).collect_view();
+    let zones = graph
+        .zones
+        .clone()
+        .into_iter()
+        .map(|zone| {
+            view! {
+                <g class=format!("zone {}", zone.label)>
+                    <rect x=zone.x y=zone.y width=zone.width height=zone.height rx="8" />
+                    <text x=zone.x + 10.0 y=zone.y + 16.0>{zone.label}</text>
+                </g>
+            }
+        })
+        .collect_view();
+    let boxes = graph
+        .nodes
+        .iter()
+        .filter(|node| node.is_box)
+        .map(|node| {
+            view! {
+                <rect class="box" x=node.x y=node.y width=node.width height=node.height rx="10" />
+            }
+        })
+        .collect_view();
     let edges = graph.edges.iter().map(|edge| way(edge, states)).collect_view();
     let pills = graph.pills.clone().into_iter().map(|pill| view! {
         <g class="pill">
@@ -201,9 +160,16 @@ fn background(graph: &Graph, states: States) -> impl IntoView + use<> {
             <text x=pill.x + pill.width / 2.0 y=pill.y + 4.0 text-anchor="middle">{pill.text}</text>
         </g>
     }).collect_view();
-    let dots = graph.dots.iter().enumerate().map(|(index, &(x, y, r))| view! {
-        <circle class=if index == 0 { "dot start" } else { "dot end" } cx=x cy=y r=r />
-    }).collect_view();
+    let dots = graph
+        .dots
+        .iter()
+        .enumerate()
+        .map(|(index, &(x, y, r))| {
+            view! {
+                <circle class=if index == 0 { "dot start" } else { "dot end" } cx=x cy=y r=r />
+            }
+        })
+        .collect_view();
     (boxes, zones, edges, pills, dots)
 }
 
@@ -212,14 +178,16 @@ fn way(edge: &Edge, states: States) -> impl IntoView + use<> {
     let (path, dashed) = (edge.path(), edge.dashed);
     let (from, to) = (edge.from.clone(), edge.to.clone());
     // Ways whose ends were both entered are drawn stronger.
-    let taken = Memo::new(move |_| states.with(|states| {
-        let entered = |task: &String| task.is_empty() || states.contains_key(task);
-        let known = !(from.is_empty() && to.is_empty());
-        let over = |task: &String| {
-            task.is_empty() || states.get(task).is_some_and(|it| it.state.is_over())
-        };
-        known && entered(&from) && entered(&to) && (!to.is_empty() || over(&from))
-    }));
+    let taken = Memo::new(move |_| {
+        states.with(|states| {
+            let entered = |task: &String| task.is_empty() || states.contains_key(task);
+            let known = !(from.is_empty() && to.is_empty());
+            let over = |task: &String| {
+                task.is_empty() || states.get(task).is_some_and(|it| it.state.is_over())
+            };
+            known && entered(&from) && entered(&to) && (!to.is_empty() || over(&from))
+        })
+    });
     view! {
         <g class="way" class:taken=taken class:dashed=dashed>
             <path d=path marker-end="url(#arrow)" />

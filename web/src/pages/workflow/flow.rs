@@ -8,8 +8,7 @@ use planaria_proto::types::v1::Phase;
 use planaria_proto::workflow::v1::history_event::Event;
 use planaria_proto::workflow::v1::watch_workflow_response::AttemptStarted;
 use planaria_proto::workflow::v1::{
-    GetDefinitionRequest, GetHistoryRequest, GetWorkflowRequest, HistoryEvent,
-    Workflow as Whole,
+    GetDefinitionRequest, GetHistoryRequest, GetWorkflowRequest, HistoryEvent, Workflow as Whole,
 };
 use planaria_view::document::Document;
 use planaria_view::graph::Graph;

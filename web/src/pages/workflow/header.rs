@@ -19,11 +19,13 @@ pub(super) fn Header(flow: Flow) -> impl IntoView {
         _ => None,
     });
     let phase = Memo::new(move |_| flow.phase_now());
-    let definition = move || whole.get().and_then(|whole| whole.definition).map(|it| {
-        let name = format!("{}/{}", it.namespace, it.name);
-        let href = format!("/definitions/{name}?version={}", it.version);
-        view! { <a href=href>{name}" "{it.version}</a> }
-    });
+    let definition = move || {
+        whole.get().and_then(|whole| whole.definition).map(|it| {
+            let name = format!("{}/{}", it.namespace, it.name);
+            let href = format!("/definitions/{name}?version={}", it.version);
+            view! { <a href=href>{name}" "{it.version}</a> }
+        })
+    };
     let started = move || whole.get().and_then(|whole| whole.started_at);
     let ended = move || {
         let over = names::is_over(phase.get());
@@ -43,20 +45,28 @@ pub(super) fn Header(flow: Flow) -> impl IntoView {
     let waiting = move || {
         let whole = whole.get()?;
         let waits = !names::is_over(phase.get()) && !whole.waiting_for.is_empty();
-        waits.then(|| view! {
-            <p class="flow-waits" role="status">"Waits for "<b>{whole.waiting_for}</b></p>
+        waits.then(|| {
+            view! {
+                <p class="flow-waits" role="status">"Waits for "<b>{whole.waiting_for}</b></p>
+            }
         })
     };
-    let frozen = move || whole.get().filter(|whole| !whole.frozen.is_empty()).map(|whole| view! {
-        <div class="oops" role="alert">
-            <p><strong>"Frozen: its history is damaged. "</strong>{whole.frozen}</p>
-            <p class="faint">
-                "Nothing of it runs. Cancel it, or restore its history from a backup."
-            </p>
-        </div>
-    });
+    let frozen = move || {
+        whole.get().filter(|whole| !whole.frozen.is_empty()).map(|whole| {
+            view! {
+                <div class="oops" role="alert">
+                    <p><strong>"Frozen: its history is damaged. "</strong>{whole.frozen}</p>
+                    <p class="faint">
+                        "Nothing of it runs. Cancel it, or restore its history from a backup."
+                    </p>
+                </div>
+            }
+        })
+    };
     let error = Memo::new(move |_| flow.with(|story| story.error.clone()));
-    let error = move || error.get().map(|(error, task)| {
+    let error =
+        move || {
+            error.get().map(|(error, task)| {
         let href = format!("?task={task}");
         let place = (!task.is_empty()).then(|| view! {
             <p>"Raised by "<a class="mono" href=href>{task}</a></p>
@@ -70,7 +80,8 @@ pub(super) fn Header(flow: Flow) -> impl IntoView {
                 </p>
             </div>
         }
-    });
+    })
+        };
     let moment = |at: Option<Timestamp>| view! { <When at=at /> };
     view! {
         <dl class="flow-facts">

@@ -55,9 +55,10 @@ fn Item(healing: Healing) -> impl IntoView {
         Some(ms) => (Tone::Good, format!("healed after {}", words::span(ms))),
         None => (Tone::Busy, "healing".to_owned()),
     };
-    let detected = healing.detected_after.as_ref().map(|after| {
-        format!("detected after {}", words::span(words::duration_ms(after)))
-    });
+    let detected = healing
+        .detected_after
+        .as_ref()
+        .map(|after| format!("detected after {}", words::span(words::duration_ms(after))));
     let task = (!healing.task.is_empty()).then(|| {
         let href = format!("?task={}", healing.task);
         view! { <a class="mono" href=href>{planaria_view::document::name_of(&healing.task)}</a> }

@@ -57,22 +57,36 @@ pub(super) fn History(flow: Flow, task: Memo<String>) -> impl IntoView {
             let line = |index: &u32| Some((lines.get(*index as usize)?.clone(), first));
             shown.iter().filter_map(line).collect::<Vec<_>>()
         });
-        lines.into_iter().map(|(line, first)| view! {
-            <LineView line=line first=first chosen=chosen choose=choose />
-        }).collect_view().into_any()
+        lines
+            .into_iter()
+            .map(|(line, first)| {
+                view! {
+                    <LineView line=line first=first chosen=chosen choose=choose />
+                }
+            })
+            .collect_view()
+            .into_any()
     };
-    let nothing = move || (count.get() == 0 && flow.read.get()).then(|| view! {
-        <Empty text="No event is like that. Empty the filters to see all." />
-    });
-    let only_task = move || (!task.get().is_empty()).then(|| view! {
-        <label class="check">
-            <input type="checkbox" prop:checked=move || only.get() == "task"
-                on:change=move |event| only.set(
-                    if event_target_checked(&event) { "task" } else { "" }
-                ) />
-            "only of "{name_of(&task.get())}
-        </label>
-    });
+    let nothing = move || {
+        (count.get() == 0 && flow.read.get()).then(|| {
+            view! {
+                <Empty text="No event is like that. Empty the filters to see all." />
+            }
+        })
+    };
+    let only_task = move || {
+        (!task.get().is_empty()).then(|| {
+            view! {
+                <label class="check">
+                    <input type="checkbox" prop:checked=move || only.get() == "task"
+                        on:change=move |event| only.set(
+                            if event_target_checked(&event) { "task" } else { "" }
+                        ) />
+                    "only of "{name_of(&task.get())}
+                </label>
+            }
+        })
+    };
     let kinds = Class::ALL.iter().map(|class| class.name().to_owned()).collect();
     view! {
         <section class="card">

@@ -12,6 +12,7 @@ mod node;
 mod rows;
 mod scrub;
 mod source;
+mod stage;
 mod task;
 mod task_actions;
 mod timeline;
@@ -71,10 +72,12 @@ pub(crate) fn Workflow() -> impl IntoView {
         flow.round.track();
         watch(flow);
     });
-    let definition = Memo::new(move |_| flow.whole.with(|whole| match whole {
-        Loaded::Ready(whole) => whole.definition.clone(),
-        _ => None,
-    }));
+    let definition = Memo::new(move |_| {
+        flow.whole.with(|whole| match whole {
+            Loaded::Ready(whole) => whole.definition.clone(),
+            _ => None,
+        })
+    });
     Effect::new(move || {
         if let Some(reference) = definition.get() {
             flow.fetch_plan(reference);
@@ -160,13 +163,15 @@ fn Tabs(flow: Flow) -> impl IntoView {
             let _ = button.unchecked_ref::<web_sys::HtmlElement>().focus();
         }
     };
-    let buttons = TABS.map(|(name, text)| view! {
-        <button type="button" role="tab" id=format!("tab-{name}") aria-controls="tab-panel"
-            aria-selected=move || (chosen.get() == name).to_string()
-            tabindex=move || if chosen.get() == name { "0" } else { "-1" }
-            on:click=move |_| choose(name)>
-            {text}
-        </button>
+    let buttons = TABS.map(|(name, text)| {
+        view! {
+            <button type="button" role="tab" id=format!("tab-{name}") aria-controls="tab-panel"
+                aria-selected=move || (chosen.get() == name).to_string()
+                tabindex=move || if chosen.get() == name { "0" } else { "-1" }
+                on:click=move |_| choose(name)>
+                {text}
+            </button>
+        }
     });
     let panel = move || match chosen.get() {
         "timeline" => view! { <Timeline flow=flow task=task select=select /> }.into_any(),

@@ -67,9 +67,9 @@ pub(super) fn NodeView(
     let reference = StoredValue::new(node.reference.clone());
     let state = Memo::new({
         let reference = node.reference.clone();
-        move |_| states.with(|states| {
-            states.get(&reference).map(|state| state.clone().told(node.kind))
-        })
+        move |_| {
+            states.with(|states| states.get(&reference).map(|state| state.clone().told(node.kind)))
+        }
     });
     let is = move |signal: &str| reference.with_value(|it| it == signal);
     let chosen = Memo::new(move |_| task.with(|task| is(task)));
@@ -81,14 +81,21 @@ pub(super) fn NodeView(
         (false, false) => format!("{kind} · {}", node.detail),
         (false, true) => format!("{kind}, if · {}", node.detail),
     };
-    let told = move || state.get().map_or_else(|| "not entered".to_owned(), |state| {
-        let runs = if state.runs > 1 { format!(" · run {}", state.runs) } else { String::new() };
-        format!("{} {}{runs}", state.state.symbol(), state.word)
-    });
+    let told = move || {
+        state.get().map_or_else(
+            || "not entered".to_owned(),
+            |state| {
+                let runs =
+                    if state.runs > 1 { format!(" · run {}", state.runs) } else { String::new() };
+                format!("{} {}{runs}", state.state.symbol(), state.word)
+            },
+        )
+    };
     let remark = move || state.get().and_then(|state| state.remark).unwrap_or_default();
-    let label = { let (name, what) = (node.name.clone(), what.clone()); move || {
-        format!("{name}, {what}: {} {}", told(), remark())
-    }};
+    let label = {
+        let (name, what) = (node.name.clone(), what.clone());
+        move || format!("{name}, {what}: {} {}", told(), remark())
+    };
     let class = move || {
         let state = state.get();
         let tone = state.as_ref().map_or("idle", |state| tone(state.state));

@@ -10,8 +10,10 @@ use crate::ui::Show;
 #[component]
 pub(super) fn Source(flow: Flow, task: Memo<String>, select: Callback<String>) -> impl IntoView {
     let places = Memo::new(move |_| flow.places());
-    let render = move |plan: Arc<Plan>| view! {
-        <Text plan=plan places=places task=task select=select />
+    let render = move |plan: Arc<Plan>| {
+        view! {
+            <Text plan=plan places=places task=task select=select />
+        }
     };
     view! { <section class="card"><Show data=flow.plan render=render /></section> }
 }
@@ -24,17 +26,21 @@ fn Text(
     select: Callback<String>,
 ) -> impl IntoView {
     let plan = StoredValue::new(plan);
-    let lines_of = move |reference: &str| plan.with_value(|plan| {
-        let document = plan.drawn.as_ref().ok()?;
-        document.0.find(reference).map(|task| task.lines)
-    });
+    let lines_of = move |reference: &str| {
+        plan.with_value(|plan| {
+            let document = plan.drawn.as_ref().ok()?;
+            document.0.find(reference).map(|task| task.lines)
+        })
+    };
     // The innermost places only: a box is where its tasks are.
-    let here = Memo::new(move |_| places.with(|places| {
-        let inner = places.iter().filter(|place| {
-            !places.iter().any(|other| other.starts_with(&format!("{place}/")))
-        });
-        inner.filter_map(|place| Some((place.clone(), lines_of(place)?.0))).collect::<Vec<_>>()
-    }));
+    let here = Memo::new(move |_| {
+        places.with(|places| {
+            let inner = places.iter().filter(|place| {
+                !places.iter().any(|other| other.starts_with(&format!("{place}/")))
+            });
+            inner.filter_map(|place| Some((place.clone(), lines_of(place)?.0))).collect::<Vec<_>>()
+        })
+    });
     let chosen = Memo::new(move |_| task.with(|task| lines_of(task)));
     let lines = plan.with_value(|plan| {
         let numbered = plan.text.lines().map(str::to_owned).enumerate();
@@ -42,18 +48,22 @@ fn Text(
     });
     let lines = lines.into_iter().map(|(index, text)| {
         let number = index as u32 + 1;
-        let at = Memo::new(move |_| here.with(|here| {
-            here.iter().find(|(_, line)| *line == number).map(|(task, _)| task.clone())
-        }));
-        let inside = move || chosen.get().is_some_and(|(from, to)| (from..=to).contains(&number));
-        let mark = move || at.get().map(|task| {
-            let name = planaria_view::document::name_of(&task);
-            view! {
-                <button type="button" class="here"
-                    aria-label=format!("{name} is under way: show it")
-                    on:click=move |_| select.run(task.clone())>"▶"</button>
-            }
+        let at = Memo::new(move |_| {
+            here.with(|here| {
+                here.iter().find(|(_, line)| *line == number).map(|(task, _)| task.clone())
+            })
         });
+        let inside = move || chosen.get().is_some_and(|(from, to)| (from..=to).contains(&number));
+        let mark = move || {
+            at.get().map(|task| {
+                let name = planaria_view::document::name_of(&task);
+                view! {
+                    <button type="button" class="here"
+                        aria-label=format!("{name} is under way: show it")
+                        on:click=move |_| select.run(task.clone())>"▶"</button>
+                }
+            })
+        };
         view! {
             <li class:place=move || at.get().is_some() class:chosen=inside>
                 <span class="number" aria-hidden="true">{number}</span>

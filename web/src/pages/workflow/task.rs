@@ -20,40 +20,48 @@ const RUNS_MAX: usize = 20;
 #[component]
 pub(super) fn TaskPanel(flow: Flow, task: String, select: Callback<String>) -> impl IntoView {
     let reference = StoredValue::new(task.clone());
-    let runs = Memo::new(move |_| reference.with_value(|task| flow.with(|story| {
-        let runs: Vec<Run> = story.runs_of(task).cloned().collect();
-        let count = runs.len();
-        (count, runs.into_iter().rev().take(RUNS_MAX).collect::<Vec<_>>())
-    })));
-    let what = move || flow.plan.with(|plan| match plan {
-        Loaded::Ready(plan) => reference.with_value(|reference| {
-            let task = plan.drawn.as_ref().ok()?.0.find(reference)?;
-            let (from, to) = task.lines;
-            let mut told = vec![task.kind.name().to_owned(), task.detail.clone()];
-            told.push(match from == to {
-                true => format!("line {from}"),
-                false => format!("lines {from} to {to}"),
-            });
-            told.retain(|part| !part.is_empty());
-            Some(told.join(" · "))
-        }),
-        _ => None,
+    let runs = Memo::new(move |_| {
+        reference.with_value(|task| {
+            flow.with(|story| {
+                let runs: Vec<Run> = story.runs_of(task).cloned().collect();
+                let count = runs.len();
+                (count, runs.into_iter().rev().take(RUNS_MAX).collect::<Vec<_>>())
+            })
+        })
     });
+    let what = move || {
+        flow.plan.with(|plan| match plan {
+            Loaded::Ready(plan) => reference.with_value(|reference| {
+                let task = plan.drawn.as_ref().ok()?.0.find(reference)?;
+                let (from, to) = task.lines;
+                let mut told = vec![task.kind.name().to_owned(), task.detail.clone()];
+                told.push(match from == to {
+                    true => format!("line {from}"),
+                    false => format!("lines {from} to {to}"),
+                });
+                told.retain(|part| !part.is_empty());
+                Some(told.join(" · "))
+            }),
+            _ => None,
+        })
+    };
     // What only the mesh knows: the queue that it waits in, and the worker's last word.
-    let more = move || flow.whole.with(|whole| match whole {
-        Loaded::Ready(whole) => reference.with_value(|reference| {
-            let run = whole.tasks.iter().rev().find(|run| run.reference == *reference)?;
-            let mut told = Vec::new();
-            if !run.queue.is_empty() {
-                told.push(format!("queue {}", run.queue));
-            }
-            if !run.progress.is_empty() {
-                told.push(format!("progress: {}", run.progress));
-            }
-            (!told.is_empty()).then(|| told.join(" · "))
-        }),
-        _ => None,
-    });
+    let more = move || {
+        flow.whole.with(|whole| match whole {
+            Loaded::Ready(whole) => reference.with_value(|reference| {
+                let run = whole.tasks.iter().rev().find(|run| run.reference == *reference)?;
+                let mut told = Vec::new();
+                if !run.queue.is_empty() {
+                    told.push(format!("queue {}", run.queue));
+                }
+                if !run.progress.is_empty() {
+                    told.push(format!("progress: {}", run.progress));
+                }
+                (!told.is_empty()).then(|| told.join(" · "))
+            }),
+            _ => None,
+        })
+    };
     let latest = Memo::new(move |_| runs.with(|(_, runs)| runs.first().cloned()));
     let list = move || {
         let (count, runs) = runs.get();
@@ -61,13 +69,17 @@ pub(super) fn TaskPanel(flow: Flow, task: String, select: Callback<String>) -> i
             return view! { <Empty text="It was not entered yet." /> }.into_any();
         }
         let shown = runs.len();
-        let left = (count > shown).then(|| view! {
-            <p class="faint">
-                {format!("The last {shown} of {} runs.", words::count(count as u64))}
-            </p>
+        let left = (count > shown).then(|| {
+            view! {
+                <p class="faint">
+                    {format!("The last {shown} of {} runs.", words::count(count as u64))}
+                </p>
+            }
         });
-        let views = runs.into_iter().enumerate().map(|(index, run)| view! {
-            <RunView run=run number=count - index open=index == 0 several=count != 1 />
+        let views = runs.into_iter().enumerate().map(|(index, run)| {
+            view! {
+                <RunView run=run number=count - index open=index == 0 several=count != 1 />
+            }
         });
         view! { {left}{views.collect_view()} }.into_any()
     };
@@ -92,23 +104,33 @@ fn RunView(run: Run, number: usize, open: bool, several: bool) -> impl IntoView 
     let title = if several { format!("Run {number}") } else { "Its run".to_owned() };
     let lasts = run.ended_ms.map(|until| words::span((until - run.started_ms).max(0) as f64));
     let healed: Vec<_> = heals(&run).into_iter().map(|heal| heal.words).collect();
-    let healed = (!healed.is_empty()).then(|| view! {
-        <ul class="findings good">
-            {healed.into_iter().map(|words| view! { <li>"✚ "{words}</li> }).collect_view()}
-        </ul>
+    let healed = (!healed.is_empty()).then(|| {
+        view! {
+            <ul class="findings good">
+                {healed.into_iter().map(|words| view! { <li>"✚ "{words}</li> }).collect_view()}
+            </ul>
+        }
     });
-    let error = run.error.as_ref().map(|error| view! {
-        <h3>"Error"</h3>
-        <p>{letters::error(Some(error))}</p>
-        <Json data=document_of(error) />
+    let error = run.error.as_ref().map(|error| {
+        view! {
+            <h3>"Error"</h3>
+            <p>{letters::error(Some(error))}</p>
+            <Json data=document_of(error) />
+        }
     });
     let attempts = (!run.attempts.is_empty()).then(|| view! { <Attempts attempts=run.attempts /> });
-    let part = |title: &'static str, data: Option<Vec<u8>>| data.map(|data| view! {
-        <h3>{title}</h3><Json data=data />
-    });
+    let part = |title: &'static str, data: Option<Vec<u8>>| {
+        data.map(|data| {
+            view! {
+                <h3>{title}</h3><Json data=data />
+            }
+        })
+    };
     let skipped = run.skipped_because.map(|why| view! { <p>"Skipped by hand: "{why}</p> });
-    let behind = run.left_behind.then(|| view! {
-        <p class="faint">"A rerun went back to before it."</p>
+    let behind = run.left_behind.then(|| {
+        view! {
+            <p class="faint">"A rerun went back to before it."</p>
+        }
     });
     let state = format!("badge {}", tone(run.state));
     view! {
@@ -151,9 +173,8 @@ fn Attempts(attempts: Vec<Attempt>) -> impl IntoView {
             }
             Outcome::Abandoned => ("plain", "abandoned".to_owned()),
         };
-        let lasts = attempt.ended_ms.map(|until| {
-            words::span((until - attempt.started_ms).max(0) as f64)
-        });
+        let lasts =
+            attempt.ended_ms.map(|until| words::span((until - attempt.started_ms).max(0) as f64));
         let symbol = match class {
             "good" => "✓ ",
             "bad" => "✗ ",

@@ -24,17 +24,20 @@ pub(super) fn TaskActions(
     });
     // A branch has no input of its own to go on from; what was left behind was not entered.
     let rerun = Memo::new(move |_| {
-        let entered = latest.with(|run| run.as_ref().is_some_and(|run| {
-            !run.left_behind && run.frame != 0
-        }));
+        let entered =
+            latest.with(|run| run.as_ref().is_some_and(|run| !run.left_behind && run.frame != 0));
         let branch = task.with_value(|task| is_branch(task));
         flow.at().is_none() && entered && !branch && phase.get() != Phase::Unspecified
     });
     let skip = Memo::new(move |_| {
         let possible = !matches!(phase.get(), Phase::Cancelled | Phase::Completed);
-        flow.at().is_none() && possible && latest.with(|run| run.as_ref().is_some_and(|run| {
-            !run.left_behind && (!run.state.is_over() || run.state == State::Faulted)
-        }))
+        flow.at().is_none()
+            && possible
+            && latest.with(|run| {
+                run.as_ref().is_some_and(|run| {
+                    !run.left_behind && (!run.state.is_over() || run.state == State::Faulted)
+                })
+            })
     });
     view! {
         <div class="row">

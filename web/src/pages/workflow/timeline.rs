@@ -15,9 +15,8 @@ use crate::ui::Empty;
 /// Of a row, in pixels; as in the style sheet.
 const ROW: f64 = 50.0;
 /// Looks of bars, for the legend.
-const LOOKS: [Look; 6] = [
-    Look::Completed, Look::Running, Look::Failed, Look::Lost, Look::Gap, Look::Abandoned,
-];
+const LOOKS: [Look; 6] =
+    [Look::Completed, Look::Running, Look::Failed, Look::Lost, Look::Gap, Look::Abandoned];
 
 #[component]
 pub(super) fn Timeline(flow: Flow, task: Memo<String>, select: Callback<String>) -> impl IntoView {
@@ -38,31 +37,50 @@ pub(super) fn Timeline(flow: Flow, task: Memo<String>, select: Callback<String>)
     let axis = move || {
         let (from, until) = window.get();
         let long = until - from;
-        gantt::ticks(long).into_iter().map(|at| view! {
-            <span style:left=percent(at, long)>{words::span(at as f64)}</span>
-        }).collect_view()
+        gantt::ticks(long)
+            .into_iter()
+            .map(|at| {
+                view! {
+                    <span style:left=percent(at, long)>{words::span(at as f64)}</span>
+                }
+            })
+            .collect_view()
     };
-    let nothing = move || (count.get() == 0 && flow.read.get()).then(|| view! {
-        <Empty text="No task was entered yet: its tasks appear here as they are." />
+    let nothing = move || {
+        (count.get() == 0 && flow.read.get()).then(|| {
+            view! {
+                <Empty text="No task was entered yet: its tasks appear here as they are." />
+            }
+        })
+    };
+    let healed = Memo::new(move |_| {
+        rows.with(|rows| {
+            let healed = rows.iter().filter(|row| row.healed);
+            let told =
+                healed.flat_map(|row| row.words.iter().map(|it| format!("{}: {it}", row.name)));
+            told.take(8).collect::<Vec<_>>()
+        })
     });
-    let healed = Memo::new(move |_| rows.with(|rows| {
-        let healed = rows.iter().filter(|row| row.healed);
-        let told = healed.flat_map(|row| row.words.iter().map(|it| format!("{}: {it}", row.name)));
-        told.take(8).collect::<Vec<_>>()
-    }));
-    let healings = move || {
-        let told = healed.get();
-        (!told.is_empty()).then(|| view! {
+    let healings =
+        move || {
+            let told = healed.get();
+            (!told.is_empty()).then(|| view! {
             <ul class="findings good">
                 {told.into_iter().map(|words| view! { <li>"✚ "{words}</li> }).collect_view()}
             </ul>
         })
-    };
+        };
     let render = move |range: std::ops::Range<usize>| {
         let shown = rows.with(|rows| rows.get(range).unwrap_or_default().to_vec());
-        shown.into_iter().map(|row| view! {
-            <RowView row=row window=window task=task select=select />
-        }).collect_view().into_any()
+        shown
+            .into_iter()
+            .map(|row| {
+                view! {
+                    <RowView row=row window=window task=task select=select />
+                }
+            })
+            .collect_view()
+            .into_any()
     };
     view! {
         <section class="card gantt">
@@ -91,14 +109,20 @@ fn RowView(
     select: Callback<String>,
 ) -> impl IntoView {
     let reference = row.task.clone();
-    let chosen = { let reference = reference.clone(); move || task.with(|it| *it == reference) };
+    let chosen = {
+        let reference = reference.clone();
+        move || task.with(|it| *it == reference)
+    };
     let choose = move |_| {
         let same = task.with_untracked(|it| *it == reference);
         select.run(if same { String::new() } else { reference.clone() });
     };
     let words = row.words.join("; ");
     let title = words.clone();
-    let pressed = { let chosen = chosen.clone(); move || chosen().to_string() };
+    let pressed = {
+        let chosen = chosen.clone();
+        move || chosen().to_string()
+    };
     let deep = format!("{}rem", 0.9 * row.depth.min(8) as f64);
     view! {
         <div class="gantt-row" class:chosen=chosen class:left=row.left_behind>

@@ -124,68 +124,76 @@ fn Steps(
         });
     };
     let heading = move || format!("{} workflows", bulk.get().word());
-    let body =
-        move || {
-            let doing = bulk.get();
-            match step.get() {
-            Step::Counting(found) => view! {
-                <p role="status">"Counting … "{words::count(found as u64)}" so far"</p>
-                <div class="buttons"><button type="button" on:click=close>"Leave it"</button></div>
+    let body = move || {
+        let doing = bulk.get();
+        match step.get() {
+            Step::Counting(found) => {
+                let told = format!("Counting … {} so far", words::count(found as u64));
+                said(view! { <p role="status">{told}</p> }, "Leave it", close)
             }
-            .into_any(),
-            Step::Failed(failure) => view! {
-                <Oops failure=failure />
-                <div class="buttons"><button type="button" on:click=close>"Close"</button></div>
+            Step::Failed(failure) => said(view! { <Oops failure=failure /> }, "Close", close),
+            Step::Asked(ids) if ids.is_empty() => {
+                let verb = doing.verb();
+                let told = format!("There is none to {verb}: no phase among them allows it.");
+                said(view! { <p role="status">{told}</p> }, "Close", close)
             }
-            .into_any(),
-            Step::Asked(ids) if ids.is_empty() => view! {
-                <p role="status">
-                    {format!("There is none to {}: no phase among them allows it.", doing.verb())}
-                </p>
-                <div class="buttons"><button type="button" on:click=close>"Close"</button></div>
+            Step::Asked(ids) => asked(doing, ids, reason, close, go),
+            Step::Doing(total, outcome) => {
+                let progress = view! { <Progress doing=doing total=total outcome=outcome /> };
+                said(progress, "Stop here", close)
             }
-            .into_any(),
-            Step::Asked(ids) => {
-                let many = words::plural(ids.len() as u64, "workflow", "workflows");
-                let button = format!("{} {many}", doing.word());
-                let field = doing.takes_reason().then(|| view! {
-                    <label class="field">
-                        "Why (it is kept in the history)"
-                        <input type="text" prop:value=reason
-                            on:input=move |event| reason.set(event_target_value(&event)) />
-                    </label>
-                });
-                let class = if doing == Bulk::Cancel { "primary stop" } else { "primary" };
-                view! {
-                    <p role="status">{format!("This would {} {many}.", doing.verb())}</p>
-                    {field}
-                    <div class="buttons">
-                        <button type="button" on:click=close>"Leave it"</button>
-                        <button type="button" class=class on:click=move |_| go(ids.clone())>
-                            {button}
-                        </button>
-                    </div>
-                }
-                .into_any()
-            }
-            Step::Doing(total, outcome) => view! {
-                <Progress doing=doing total=total outcome=outcome />
-                <div class="buttons"><button type="button" on:click=close>"Stop here"</button></div>
-            }
-            .into_any(),
             Step::Over(total, outcome) => {
                 list.selected.update(std::collections::BTreeSet::clear);
-                view! {
-                    <Progress doing=doing total=total outcome=outcome />
-                    <div class="buttons">
-                        <button type="button" class="primary" on:click=close>"Close"</button>
-                    </div>
-                }
-                .into_any()
+                let progress = view! { <Progress doing=doing total=total outcome=outcome /> };
+                said(progress, "Close", close)
             }
         }
-        };
+    };
     view! { <h2>{heading}</h2>{body} }
+}
+
+/// Something to read, and the way out.
+fn said(
+    what: impl IntoView + 'static,
+    out: &'static str,
+    close: impl Fn(leptos::ev::MouseEvent) + 'static,
+) -> AnyView {
+    view! {
+        {what}
+        <div class="buttons"><button type="button" on:click=close>{out}</button></div>
+    }
+    .into_any()
+}
+
+/// What would be done, and whether it shall be.
+fn asked(
+    doing: Bulk,
+    ids: Vec<String>,
+    reason: RwSignal<String>,
+    close: impl Fn(leptos::ev::MouseEvent) + 'static,
+    go: impl Fn(Vec<String>) + 'static,
+) -> AnyView {
+    let many = words::plural(ids.len() as u64, "workflow", "workflows");
+    let button = format!("{} {many}", doing.word());
+    let field = doing.takes_reason().then(|| {
+        view! {
+            <label class="field">
+                "Why (it is kept in the history)"
+                <input type="text" prop:value=reason
+                    on:input=move |event| reason.set(event_target_value(&event)) />
+            </label>
+        }
+    });
+    let class = if doing == Bulk::Cancel { "primary stop" } else { "primary" };
+    view! {
+        <p role="status">{format!("This would {} {many}.", doing.verb())}</p>
+        {field}
+        <div class="buttons">
+            <button type="button" on:click=close>"Leave it"</button>
+            <button type="button" class=class on:click=move |_| go(ids.clone())>{button}</button>
+        </div>
+    }
+    .into_any()
 }
 
 #[component]

@@ -65,8 +65,29 @@ fn field(field: Field, texts: ByField, problems: ByField) -> AnyView {
         pointer.with_value(|pointer| problems.with(|problems| problems.get(pointer).cloned()))
     };
     let wrong = move || problem().is_some().to_string();
+    let control = control(kind, text, typed, wrong, required);
+    view! {
+        <label class="field">
+            <span>{name}{mark}" "{about}</span>
+            {control}
+            {move || problem().map(|problem| view! {
+                <span class="problem" role="alert">{problem}</span>
+            })}
+        </label>
+    }
+    .into_any()
+}
+
+/// What a value is filled in with.
+fn control(
+    kind: Kind,
+    text: impl Fn() -> String + Copy + Send + Sync + 'static,
+    typed: impl Fn(leptos::ev::Event) + 'static,
+    wrong: impl Fn() -> String + Send + Sync + 'static,
+    required: bool,
+) -> AnyView {
     let needed = required.to_string();
-    let control = match kind {
+    match kind {
         Kind::Bool => {
             let words = [("true", "yes"), ("false", "no")];
             let options = words.map(|(value, word)| (value.to_owned(), word.to_owned()));
@@ -98,17 +119,7 @@ fn field(field: Field, texts: ByField, problems: ByField) -> AnyView {
             }
             .into_any()
         }
-    };
-    view! {
-        <label class="field">
-            <span>{name}{mark}" "{about}</span>
-            {control}
-            {move || problem().map(|problem| view! {
-                <span class="problem" role="alert">{problem}</span>
-            })}
-        </label>
     }
-    .into_any()
 }
 
 /// One of several, by their values and words; none at first.
