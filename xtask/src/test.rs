@@ -3,6 +3,7 @@
 //! A step that lacks something installs it where that is harmless (a tool below `target/tools`,
 //! a target of the toolchain) or fails and says what to install: no step is left out silently.
 
+mod browser;
 mod contract;
 mod mesh;
 mod runner;
@@ -34,6 +35,7 @@ const STEPS: &[Step] = &[
     Step { name: "examples", what: "the examples in documentation", run: examples },
     Step { name: "python", what: "a worker and a client in Python", run: mesh::python },
     Step { name: "demo", what: "planaria demo --exit", run: mesh::demo },
+    Step { name: "browser", what: "the dashboard in Chromium", run: browser::tests },
     Step { name: "bench", what: "a report, no gate", run: mesh::bench },
 ];
 

@@ -14,7 +14,7 @@ pub(crate) fn build(root: &Path) -> Outcome {
 }
 
 /// The binary as the source is now: one that was left from another day would prove nothing.
-fn binary(root: &Path) -> Result<PathBuf, String> {
+pub(crate) fn binary(root: &Path) -> Result<PathBuf, String> {
     build(root)?;
     Ok(root.join("target/release/planaria"))
 }

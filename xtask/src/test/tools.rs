@@ -14,6 +14,10 @@ const PROGRAMS: &[(&str, &[&str], &[&str])] = &[
     // SQLite is compiled from its source.
     ("cc", &["--version"], &["gcc", "libc6-dev"]),
     ("python3", &["-c", "import venv, ensurepip"], &["python3", "python3-venv"]),
+    ("node", &["--version"], &["nodejs"]),
+    ("npm", &["--version"], &["npm"]),
+    // A browser without a font has no text to show.
+    ("chromium", &["--version"], &["chromium", "fonts-dejavu-core"]),
 ];
 
 pub(crate) fn check(root: &Path) -> Outcome {
