@@ -15,6 +15,9 @@ export const PLANARIA = process.env.PLANARIA_BIN ?? here('../../target/release/p
 /** Until something that must happen has happened. */
 export const PATIENCE_MS = 20_000;
 
+/** Longer than any workflow of the tests takes, with its healing. */
+const COMMAND_MS = 90_000;
+
 /** Asks until there is an answer that is true; it is the result. */
 export async function until(what, ask) {
   const deadline = Date.now() + PATIENCE_MS;
@@ -59,7 +62,7 @@ export class Mesh {
   /** A command of `planaria`; its JSON. */
   async ask(...words) {
     const options = [...words, '--addr', this.address, '--output', 'json'];
-    const { stdout } = await run(PLANARIA, options, { maxBuffer: 64 << 20 });
+    const { stdout } = await run(PLANARIA, options, { maxBuffer: 64 << 20, timeout: COMMAND_MS });
     return JSON.parse(stdout);
   }
 
@@ -76,7 +79,5 @@ export class Mesh {
   }
 }
 
-/** The path of a workflow file that comes with the repository. */
-export const example = (name) => here(`../../examples/workflows/${name}`);
 /** The path of an order that fails. */
 export const failing = (name) => here(`../src/pages/overview/failures/${name}.yaml`);

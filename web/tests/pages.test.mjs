@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
 import { PAGES, launch, open, overhang, serious, settled } from './browser.mjs';
-import { Mesh, example, failing } from './mesh.mjs';
+import { Mesh, failing } from './mesh.mjs';
 
 let mesh;
 let browser;
@@ -15,7 +15,7 @@ before(async () => {
   mesh = await Mesh.start();
   browser = await launch();
   workflow = await mesh.ask('run', failing('crash'), '--input', '{}');
-  await mesh.ask('run', example('hello.yaml'));
+  await mesh.ask('run', failing('error'), '--input', '{"times":1}');
 });
 
 after(async () => {

@@ -4,7 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
 import { PAGES, launch, open, settled } from './browser.mjs';
-import { Mesh, example, failing } from './mesh.mjs';
+import { Mesh, failing } from './mesh.mjs';
 
 const FOLDER = fileURLToPath(new URL('../../docs/screenshots/', import.meta.url));
 const WIDTHS = [360, 1280, 1920];
@@ -14,7 +14,6 @@ const mesh = await Mesh.start();
 const browser = await launch();
 try {
   await mesh.ask('bench', 'throughput', '--duration', '5s');
-  await mesh.ask('run', example('hello.yaml'));
   await mesh.ask('run', failing('error'), '--input', '{"times":2}');
   await mesh.ask('run', failing('hang'));
   const { id } = await mesh.ask('run', failing('crash'));

@@ -50,9 +50,26 @@ pub(crate) fn Id(
         <span class="id">
             {text}
             <button class="copy" type="button" on:click=copy aria-label=format!("Copy {id}")>
-                {move || if copied.get() { "✓" } else { "⧉" }}
+                {move || if copied.get() { view! { "✓" }.into_any() } else { sheets().into_any() }}
             </button>
         </span>
     }
     .into_any()
+}
+
+/// Two sheets, one behind the other: the usual sign, which many fonts lack.
+fn sheets() -> impl IntoView {
+    view! {
+        <svg
+            viewBox="0 0 16 16"
+            width="13"
+            height="13"
+            fill="none"
+            stroke="currentColor"
+            aria-hidden="true"
+        >
+            <rect x="5.5" y="5.5" width="9" height="9" rx="1.5" />
+            <path d="M10.5 3v-.5A1.5 1.5 0 0 0 9 1H2.5A1.5 1.5 0 0 0 1 2.5V9a1.5 1.5 0 0 0 1.5 1.5H3" />
+        </svg>
+    }
 }

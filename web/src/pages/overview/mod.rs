@@ -77,7 +77,8 @@ fn Findings(state: Memo<Option<State>>) -> impl IntoView {
         }
         Some(findings) => {
             let items = findings.into_iter().map(|finding| view! { <li>{finding}</li> });
-            view! { <ul class="findings bad" role="status">{items.collect_view()}</ul> }.into_any()
+            let items = view! { <ul>{items.collect_view()}</ul> };
+            view! { <div class="findings bad" role="status">{items}</div> }.into_any()
         }
     }
 }
