@@ -41,6 +41,10 @@ pub(crate) fn Id(
             });
         }
     };
+    let sign = move || match copied.get() {
+        true => view! { "✓" }.into_any(),
+        false => sheets().into_any(),
+    };
     let title = id.clone();
     let text = match href {
         Some(href) => view! { <a class="mono" href=href title=title>{shown}</a> }.into_any(),
@@ -50,7 +54,7 @@ pub(crate) fn Id(
         <span class="id">
             {text}
             <button class="copy" type="button" on:click=copy aria-label=format!("Copy {id}")>
-                {move || if copied.get() { view! { "✓" }.into_any() } else { sheets().into_any() }}
+                {sign}
             </button>
         </span>
     }
@@ -69,7 +73,7 @@ fn sheets() -> impl IntoView {
             aria-hidden="true"
         >
             <rect x="5.5" y="5.5" width="9" height="9" rx="1.5" />
-            <path d="M10.5 3v-.5A1.5 1.5 0 0 0 9 1H2.5A1.5 1.5 0 0 0 1 2.5V9a1.5 1.5 0 0 0 1.5 1.5H3" />
+            <path d="M3 10.5h-.5L1 9V2.5L2.5 1H9l1.5 1.5V3" />
         </svg>
     }
 }

@@ -15,6 +15,9 @@ const DEBIAN: &str = "/usr/bin/rustc";
 const DEBIAN_MINOR_MIN: u32 = 95;
 const DEBIAN_SOURCE: &str = "lib/rustlib/src/rust/library";
 
+/// Of Leptos: views of one type each, instead of one type per page; much less code.
+const FLAGS: &str = "--cfg=erase_components";
+
 /// Links for wasm32, and comes with Rust's own toolchain, not with Debian's.
 const LINKER: &str = "rust-lld";
 /// That of Debian's package `lld`.
@@ -60,18 +63,16 @@ impl Compiler {
             .arguments(&arguments)
             .arguments(&["--target-dir", BUILD])
             .minutes_max(60);
+        let mut flags = FLAGS.to_owned();
         if let Some(linker) = &self.linker {
+            flags += " -Clinker-flavor=wasm-ld";
             cargo = cargo
                 .arguments(&["-Zbuild-std=std,panic_abort"])
                 .variable("RUSTC", DEBIAN)
                 .variable("RUSTC_BOOTSTRAP", "1")
-                .variable("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker)
-                .variable(
-                    "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS",
-                    "-Clinker-flavor=wasm-ld",
-                );
+                .variable("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
         }
-        cargo.show(root)?;
+        cargo.variable("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", flags).show(root)?;
         Ok(root.join(BUILD).join(TARGET).join("release").join(MODULE))
     }
 }
