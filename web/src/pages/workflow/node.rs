@@ -94,7 +94,7 @@ pub(super) fn NodeView(
     let remark = move || state.get().and_then(|state| state.remark).unwrap_or_default();
     let label = {
         let (name, what) = (node.name.clone(), what.clone());
-        move || format!("{name}, {what}: {} {}", told(), remark())
+        move || format!("{name}\n{what}\n{} {}", told(), remark())
     };
     let class = move || {
         let state = state.get();
@@ -131,19 +131,20 @@ pub(super) fn NodeView(
     let state_most = most(DETAIL_MAX);
     let right = node.width - 22.0;
     view! {
-        <g class=class id=dom_id(&node.reference) role="button" aria-label=label
+        <g class=class id=dom_id(&node.reference) role="button"
             aria-pressed=move || chosen.get().to_string()
             transform=format!("translate({} {})", node.x, node.y)
             tabindex=move || if focus.with(|it| is(it)) { "0" } else { "-1" }
             on:click=move |_| choose() on:keydown=key>
-            <title>{format!("{}\n{what}", node.name)}</title>
+            // The full text, for whoever points at a shortened one and for whoever listens.
+            <title>{label}</title>
             <rect class="face" width=node.width height=NODE_HEIGHT rx="10" />
             <rect class="mark" x="0" y="10" width=MARK height=NODE_HEIGHT - 20.0 rx="2" />
             <text class="name" x="16" y="22">{name}</text>
             <text class="detail" x="16" y="38">{detail}</text>
             <text class="state" x="16" y="54">{move || shortened(&told(), state_most)}</text>
             <text class="remark" x="16" y="70">{move || shortened(&remark(), state_most)}</text>
-            <text class="sign" x=right y="23" text-anchor="middle">{sign(node.kind)}</text>
+            <text class="sign" x=right y="23" text-anchor="middle" aria-hidden="true">{sign(node.kind)}</text>
         </g>
     }
 }
