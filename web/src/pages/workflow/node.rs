@@ -144,7 +144,9 @@ pub(super) fn NodeView(
             <text class="detail" x="16" y="38">{detail}</text>
             <text class="state" x="16" y="54">{move || shortened(&told(), state_most)}</text>
             <text class="remark" x="16" y="70">{move || shortened(&remark(), state_most)}</text>
-            <text class="sign" x=right y="23" text-anchor="middle" aria-hidden="true">{sign(node.kind)}</text>
+            <text class="sign" x=right y="23" text-anchor="middle" aria-hidden="true">
+                {sign(node.kind)}
+            </text>
         </g>
     }
 }
